@@ -1,0 +1,50 @@
+"""The usual pipelines, as scanpy's tutorials run them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import scanpy as sc
+from anndata import AnnData
+
+from scclu.cluster import kmeans, leiden
+
+
+def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: int = 50, seed: int = 0) -> np.ndarray:
+    """Counts to principal components: normalise, log, highly variable genes, scale, PCA.
+
+    Parameters
+    ----------
+    adata
+        Counts in ``X``; not changed.
+    n_top_genes, n_components
+        Highly variable genes, and principal components (fewer where there are fewer cells or genes).
+    seed
+        Of the PCA's solver.
+
+    Returns
+    -------
+    ``(n_obs, n_components)`` float32.
+    """
+    work = AnnData(adata.X.copy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scanpy, about its own defaults
+        sc.pp.filter_genes(work, min_cells=3)
+        sc.pp.normalize_total(work)
+        sc.pp.log1p(work)
+        if work.n_vars > n_top_genes:
+            sc.pp.highly_variable_genes(work, n_top_genes=n_top_genes, subset=True)
+        sc.pp.scale(work, max_value=10)
+        sc.pp.pca(work, n_comps=min(n_components, min(work.shape) - 1), random_state=seed)
+    return work.obsm["X_pca"]
+
+
+def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
+    """K-means on principal components, labels ``(n_obs,)`` int."""
+    return kmeans(scaled_components(adata, seed=seed), n_clusters, random_state=seed)[0]
+
+
+def leiden_clusters(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> np.ndarray:
+    """Leiden at a resolution on the neighbours in principal components, labels ``(n_obs,)`` int."""
+    return leiden(scaled_components(adata, seed=seed), resolution=resolution, random_state=seed)

@@ -1,0 +1,45 @@
+"""How the embedding is clustered at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .kmeans import kmeans
+
+
+def _kmeans(embedding: np.ndarray, n_clusters: int, random_state: int) -> np.ndarray:
+    return kmeans(embedding, n_clusters, random_state=random_state)[0]
+
+
+CLUSTER_METHODS: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {"kmeans": _kmeans}
+
+
+def partition(embedding: np.ndarray, n_clusters: int, *, method: str, random_state: int) -> np.ndarray:
+    """Cluster an embedding.
+
+    Parameters
+    ----------
+    embedding
+        ``(n_cells, n_dims)``.
+    n_clusters
+        K.
+    method
+        A key of :data:`CLUSTER_METHODS`.
+    random_state
+        Seed.
+
+    Returns
+    -------
+    Labels ``(n_cells,)`` int, numbered by size: 0 is the largest cluster.
+    """
+    return by_size(CLUSTER_METHODS[method](embedding, n_clusters, random_state))
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """Number clusters by size, the largest first; ties keep their order."""
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rank = np.empty(len(counts), dtype=np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return rank[codes]

@@ -1,0 +1,5 @@
+"""Losses, one a file, each tested against a literal twin of its equation."""
+
+from .contrastive import ClusterAwareContrastiveLoss
+
+__all__ = ["ClusterAwareContrastiveLoss"]

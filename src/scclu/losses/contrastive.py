@@ -1,0 +1,90 @@
+"""Instance-wise and cluster-aware contrastive losses of CICL from one similarity matrix, in rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+# similarities held at a time: 16 M of float32 are 64 MB, and the backward pass needs a few times that
+_CHUNK_VALUES = 16 * 2**20
+
+
+class ClusterAwareContrastiveLoss(nn.Module):
+    r"""The two losses of CICL (Eq. 12-16).
+
+    With the 2B projections of both views, their cosine similarities s and temperature T, and for projection a its other
+    view a', the projections of its cluster P(a) without itself, and those of other clusters N(a):
+
+    .. math::
+
+        l_{ins}(a) = -\log \frac{e^{s_{aa'} / T}}{\sum_{b \ne a} e^{s_{ab} / T}}, \qquad
+        l_{clu}(a) = -\log \frac{\sum_{b \in P(a)} e^{s_{ab} / T}}{\sum_{b \in N(a)} e^{s_{ab} / T}}
+
+    and each loss is the mean over the 2B projections. Where all cells share one cluster, N is empty and the
+    cluster-aware loss is 0: there is nothing to contrast. A cell alone in its cluster still has its other view in P.
+
+    Parameters
+    ----------
+    temperature
+        T; 0.5 in the paper.
+    chunk_rows
+        Rows of the 2B x 2B similarity matrix that are held at a time; the rest is computed again in the backward pass.
+        ``None`` chooses them so that a chunk has at most 16 million entries: memory is O(B), not O(B^2).
+
+    References
+    ----------
+    Jiang et al., scRNA-seq Data Clustering by Cluster-aware Iterative Contrastive Learning, section 2.2.4.
+    """
+
+    def __init__(self, temperature: float = 0.5, chunk_rows: int | None = None):
+        super().__init__()
+        self.temperature = temperature
+        self.chunk_rows = chunk_rows
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both losses.
+
+        Parameters
+        ----------
+        z
+            Projections of the two views, ``(2, n_cells, n_dims)``.
+        labels
+            Pseudo-labels of the cells, ``(n_cells,)``.
+
+        Returns
+        -------
+        The instance-wise loss (Eq. 14) and the cluster-aware loss (Eq. 16), scalars, in float32 at least.
+        """
+        with torch.autocast(z.device.type, enabled=False):
+            z = F.normalize(z.flatten(0, 1).to(torch.promote_types(z.dtype, torch.float32)), dim=1)
+            labels = labels.repeat(2)
+            n = len(z)
+            step = self.chunk_rows or max(1, _CHUNK_VALUES // n)
+            total = z.new_zeros(2)
+            for start in range(0, n, step):
+                rows = torch.arange(start, min(start + step, n), device=z.device)
+                if n <= step:
+                    total = total + self._row_losses(z, labels, rows)
+                else:
+                    total = total + checkpoint(
+                        self._row_losses, z, labels, rows, use_reentrant=False, preserve_rng_state=False
+                    )
+            instance, cluster = total / n
+        return instance, cluster
+
+    def _row_losses(self, z: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Sums of both losses over `rows`, shape ``(2,)``."""
+        similarity = z[rows] @ z.T / self.temperature
+        at = torch.arange(len(rows), device=z.device)
+        positive = similarity[at, (rows + len(z) // 2) % len(z)]
+        itself = torch.zeros_like(similarity, dtype=torch.bool)
+        itself[at, rows] = True
+        same = labels[rows, None] == labels
+        log_same = similarity.masked_fill(~same | itself, -torch.inf).logsumexp(1)
+        has_others = ~same.all(1)
+        # a row without others keeps its finite similarities, so that its gradient is 0 and not NaN
+        log_others = similarity.masked_fill(same & has_others[:, None], -torch.inf).logsumexp(1)
+        log_all = torch.where(has_others, torch.logaddexp(log_same, log_others), log_same)
+        return torch.stack(((log_all - positive).sum(), torch.where(has_others, log_others - log_same, 0).sum()))

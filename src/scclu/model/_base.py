@@ -1,0 +1,323 @@
+"""What the models share: data at the door, results, files.
+
+Every private name of scvi-tools is used in this file alone, but for the parsing of devices.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from anndata import AnnData
+from scvi.data import AnnDataManager
+from scvi.data.fields import LayerField, ObsmField
+from scvi.model._utils import parse_device_args
+from scvi.model.base import BaseModelClass
+
+from scclu.cluster import leiden, partition
+from scclu.nn import student_t
+from scclu.pp import Recipe, canonical_order, read_matrix
+from scclu.pp.matrix import Matrix
+from scclu.train import embed_cells
+
+from ._checks import check_number
+from ._files import read_model, write_model
+
+logger = logging.getLogger(__name__)
+_X = "X"
+
+
+class ClusteringModel(BaseModelClass):
+    """Base of the clustering models.
+
+    A subclass sets ``module`` with a method ``encode`` and a buffer ``centroids``, and calls :meth:`_finish` at the end
+    of ``train``. The training cells are kept in an order that depends on their values alone (then shuffled by the
+    seed), so that a model does not depend on the order of the cells in `adata`.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | None,
+        n_clusters: int | None,
+        *,
+        n_top_genes: int | None,
+        random_state: int,
+        registry: dict | None,
+    ):
+        super().__init__(adata, registry)
+        self.history_: dict[str, np.ndarray] = {}
+        self.random_state = check_number("random_state", random_state, integer=True, low=0)
+        self.labels_: np.ndarray | None = None
+        self._matrix: Matrix = None
+        self._embedding: np.ndarray | None = None
+        if adata is None:
+            return
+        matrix, names, source = read_matrix(adata, **self._setup_args())
+        n_cells = matrix.shape[0]
+        if n_cells < 2:
+            raise ValueError(f"{source} has {n_cells} cell; clustering needs at least 2.")
+        if n_clusters is not None:
+            check_number("n_clusters", n_clusters, integer=True, low=2)
+            if n_clusters > n_cells:
+                raise ValueError(
+                    f"n_clusters must be at most the number of cells ({n_cells}), but {n_clusters} was passed."
+                )
+        self._order = canonical_order(matrix)[np.random.default_rng(self.random_state).permutation(n_cells)]
+        self.recipe, self._matrix = Recipe.fit(
+            matrix[self._order],
+            names,
+            source,
+            n_top_genes=n_top_genes,
+            is_representation=self._setup_args()["use_rep"] is not None,
+        )
+        self.n_clusters, self.n_clusters_source = self._resolve_n_clusters(n_clusters)
+
+    @classmethod
+    def setup_anndata(cls, adata: AnnData, layer: str | None = None, use_rep: str | None = None) -> None:
+        """Say which matrix of `adata` the model reads.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes. As with every scvi-tools model, identifiers are put into ``adata.uns``; nothing else changes.
+        layer
+            A key of ``adata.layers``; ``None`` is ``adata.X``. Non-negative whole numbers are taken as counts,
+            non-negative reals as log-normalised (above 50: as expression not yet logged), other reals as scaled.
+        use_rep
+            A key of ``adata.obsm``, in place of genes: an embedding made before (``"X_pca"``, ``"X_scVI"``).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the matrix is missing, empty, or holds anything but finite numbers, or if gene names are duplicated.
+        """
+        read_matrix(adata, layer=layer, use_rep=use_rep)
+        setup_args = cls._get_setup_method_args(cls=cls, adata=adata, layer=layer, use_rep=use_rep)
+        field = (
+            ObsmField(_X, use_rep, is_count_data=False, correct_data_format=False)
+            if use_rep is not None
+            else LayerField(_X, layer, is_count_data=False, correct_data_format=False)
+        )
+        manager = AnnDataManager(fields=[field], setup_method_args=setup_args)
+        manager.register_fields(adata)
+        cls.register_manager(manager)
+
+    def _setup_args(self) -> dict[str, str | None]:
+        return self.registry_["setup_args"]
+
+    def _resolve_n_clusters(self, n_clusters: int | None) -> tuple[int, str]:
+        """K and where it comes from; unknown K is the number of Leiden communities on principal components."""
+        if n_clusters is not None:
+            return int(n_clusters), "user"
+        components = _principal_components(self._matrix, self.random_state)
+        found = max(2, int(leiden(components, random_state=self.random_state).max()) + 1)
+        logger.info("n_clusters: %d, the number of Leiden communities (resolution 1) on principal components.", found)
+        return found, "leiden"
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
+        self.module.eval()
+        return embed_cells(self.module.encode, matrix, self.module.device, batch_size)
+
+    def _finish(self, *, cluster_method: str) -> None:
+        """Embed the training cells, cluster them, and keep both in the order of `adata`."""
+        logger.info("Clustering the embedding of %d cells (%s).", self._matrix.shape[0], cluster_method)
+        embedding = self._embed(self._matrix)
+        labels = partition(embedding, self.n_clusters, method=cluster_method, random_state=self.random_state)
+        n_found = int(labels.max()) + 1
+        if n_found < self.n_clusters:
+            warnings.warn(
+                f"{self.n_clusters - n_found} of {self.n_clusters} clusters are empty: the data does not support that "
+                "many. Pass a smaller n_clusters.",
+                UserWarning,
+                stacklevel=3,
+            )
+        centroids = np.stack([embedding[labels == k].mean(axis=0) for k in range(n_found)])
+        self.module.centroids = torch.from_numpy(centroids).to(self.module.device)
+        back = np.argsort(self._order)
+        self._embedding, self.labels_ = embedding[back], labels[back]
+        self.is_trained_ = True
+
+    def _check_trained(self) -> None:
+        if not self.is_trained_:
+            raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
+
+    def get_latent_representation(self, adata: AnnData | None = None) -> np.ndarray:
+        """The embedding H.
+
+        Parameters
+        ----------
+        adata
+            New cells, with the genes of the training cells (matched by name); ``None`` is the training cells.
+
+        Returns
+        -------
+        ``(n_cells, n_dims)`` float32, in the order of the cells.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained, or was loaded without its cells and `adata` is ``None``.
+        ValueError
+            If genes are missing, or the values are of another kind than the training values.
+        """
+        self._check_trained()
+        if adata is None:
+            if self._embedding is None:
+                raise RuntimeError(
+                    "This model was loaded without its training cells. "
+                    "Pass cells (adata=), or load with load(dir, adata)."
+                )
+            return self._embedding.copy()
+        matrix, names, source = read_matrix(adata, **self._setup_args())
+        return self._embed(self.recipe.transform(matrix, names, source))
+
+    def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
+        """Clusters, or how much each cell belongs to each cluster.
+
+        Training cells keep the clusters that training ended with; a new cell gets the cluster of its nearest centroid.
+
+        Parameters
+        ----------
+        adata
+            New cells, with the genes of the training cells (matched by name); ``None`` is the training cells.
+        soft
+            Return Student-t similarities to the centroids (Eq. 8 of the CICL paper) in place of clusters.
+
+        Returns
+        -------
+        Integers ``(n_cells,)``, 0 the largest cluster; or ``(n_cells, n_clusters)`` float32 whose rows sum to one.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As :meth:`get_latent_representation`.
+        """
+        self._check_trained()
+        if adata is None and not soft and self.labels_ is not None:
+            return self.labels_.copy()
+        embedding = torch.from_numpy(self.get_latent_representation(adata)).to(self.module.device)
+        similarity = student_t(embedding, self.module.centroids, self.module.dof)
+        return (similarity if soft else similarity.argmax(1)).cpu().numpy()
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
+        """Save the trained model: weights as safetensors, the rest as JSON. The cells are not saved.
+
+        Parameters
+        ----------
+        dir_path
+            A folder; it is made if it is missing.
+        overwrite
+            Replace a model that is there.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        FileExistsError
+            If there is a model and `overwrite` is ``False``.
+        """
+        self._check_trained()
+        state = {
+            "class": type(self).__name__,
+            "init_params": self.init_params_["non_kwargs"] | {"n_clusters": self.n_clusters},
+            "n_clusters_source": self.n_clusters_source,
+            "setup_args": self._setup_args(),
+            "recipe": {
+                "kind": self.recipe.kind,
+                "input_genes": self.recipe.input_genes.tolist(),
+                "genes": self.recipe.genes.tolist(),
+                "target_sum": self.recipe.target_sum,
+            },
+            "history": self.history_,
+        }
+        tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        tensors["labels"] = torch.from_numpy(self.labels_)
+        write_model(Path(dir_path), state, tensors, overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls,
+        dir_path: str | Path,
+        adata: AnnData | None = None,
+        *,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+    ) -> Self:
+        """Load a model that :meth:`save` wrote. No code in the files is run.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        adata
+            The training cells, for :meth:`predict` and :meth:`get_latent_representation` without arguments; ``None``
+            loads a model for new cells.
+        accelerator, device
+            Where to put it, as in scvi-tools.
+
+        Returns
+        -------
+        The trained model.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the folder holds no model, one of another class, or damaged files, or if `adata` has another number of
+            cells than the model was trained on.
+        """
+        state, tensors = read_model(Path(dir_path), cls.__name__)
+        labels = tensors.pop("labels").numpy()
+        weights = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+        recipe = state["recipe"]
+        model = cls(None, registry={"setup_args": state["setup_args"], "field_registries": {}}, **state["init_params"])
+        model.recipe = Recipe(
+            recipe["kind"],
+            np.array(recipe["input_genes"], dtype=object),
+            np.array(recipe["genes"], dtype=object),
+            recipe["target_sum"],
+            weights["mean"].numpy(),
+            weights["scale"].numpy(),
+        )
+        model.n_clusters = state["init_params"]["n_clusters"]
+        model.n_clusters_source = state["n_clusters_source"]
+        model._build_module()
+        model.module.centroids = torch.zeros_like(weights["centroids"])  # empty clusters have no centroid
+        model.module.load_state_dict(weights)
+        model.module.eval()
+        _, _, target = parse_device_args(
+            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
+        )
+        model.module.to(target)
+        model.history_ = state["history"]
+        model.is_trained_ = True
+        if adata is not None:
+            if adata.n_obs != len(labels):
+                raise ValueError(
+                    f"The model was trained on {len(labels)} cells, but adata has {adata.n_obs}. "
+                    "Load without adata, and pass new cells to predict(adata) or get_latent_representation(adata)."
+                )
+            model._embedding = model.get_latent_representation(adata)
+            model.labels_ = labels
+            model._adata = adata
+        return model
+
+    def _build_module(self) -> None:
+        raise NotImplementedError
+
+
+def _principal_components(matrix: Any, random_state: int, n_components: int = 50) -> np.ndarray:
+    """Leading principal components of log-normalised cells, ``(n_cells, <= n_components)``."""
+    import scanpy as sc
+
+    n_components = min(n_components, min(matrix.shape) - 1)
+    if n_components < 1:
+        return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+    return sc.pp.pca(matrix, n_comps=n_components, random_state=random_state)

@@ -1,0 +1,328 @@
+"""The CICL model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from anndata import AnnData
+
+from scclu.cluster import CLUSTER_METHODS, kmeans
+from scclu.module import CICLModule
+from scclu.nn.encoder import Attention
+from scclu.train import CellBatches, CICLPlan, embed_cells, fit, isolated_randomness
+from scclu.train.plan import CentroidRefresh
+
+from ._base import ClusteringModel
+from ._checks import check_choice, check_number
+
+logger = logging.getLogger(__name__)
+
+# centroids are found on this many cells where there are more
+_REFERENCE_CELLS = 20_000
+
+
+@dataclass(frozen=True)
+class CICLSettings:
+    """One value for each setting of CICL."""
+
+    n_top_genes: int
+    max_value: float | None
+    n_layers: int
+    n_heads: int
+    n_hidden: int
+    attention: Attention
+    mask_rate: float
+    noise_scale: float
+    temperature: float
+    cluster_weight: float
+    dof: float
+    centroid_refresh: CentroidRefresh
+    cluster_method: str
+    batch_size: int
+    # steps of the whole training, whatever the number of cells; None trains for max_epochs
+    n_steps: int | None
+    max_epochs: int
+    lr: float
+    weight_decay: float
+    one_cycle: bool
+
+
+PRESETS = {
+    # found on the data sets of docs/deviations.md
+    "default": CICLSettings(
+        n_top_genes=2000,
+        max_value=10.0,
+        n_layers=2,
+        n_heads=2,
+        n_hidden=256,
+        attention="cell",
+        mask_rate=0.8,
+        noise_scale=0.0,
+        temperature=0.5,
+        cluster_weight=0.1,
+        dof=1.0,
+        centroid_refresh="epoch",
+        cluster_method="kmeans",
+        batch_size=256,
+        n_steps=300,
+        max_epochs=1000,
+        lr=5e-4,
+        weight_decay=0.01,
+        one_cycle=True,
+    ),
+    # Table 2 and section 2 of the paper; heads, which it does not give, as in the authors' program
+    "paper": CICLSettings(
+        n_top_genes=500,
+        max_value=None,
+        n_layers=4,
+        n_heads=2,
+        n_hidden=1024,
+        attention="batch",
+        mask_rate=0.0,
+        noise_scale=1.0,
+        temperature=0.5,
+        cluster_weight=0.1,
+        dof=1.0,
+        centroid_refresh="minibatch",
+        cluster_method="kmeans",
+        batch_size=6000,
+        n_steps=None,
+        max_epochs=1000,
+        lr=1e-5,
+        weight_decay=0.0,
+        one_cycle=False,
+    ),
+}
+
+
+class CICL(ClusteringModel):
+    """Cluster-aware iterative contrastive learning.
+
+    A transformer encoder is trained so that two random views of a cell are close (Eq. 12), and cells of the same
+    pseudo-label closer than others (Eq. 15); pseudo-labels come from K-means on the embedding and are refreshed as it
+    improves. At the end the embedding is clustered. No label is used anywhere.
+
+    Parameters
+    ----------
+    adata
+        AnnData after :meth:`setup_anndata`.
+    n_clusters
+        K; ``None`` takes the number of Leiden communities (resolution 1) on principal components.
+    preset
+        ``"default"``, or ``"paper"`` for the paper's settings; each parameter below that is ``None`` is the preset's.
+    n_top_genes
+        t: highly variable genes that are used. A number above that of the genes uses all.
+    n_layers, n_heads, n_hidden
+        Encoder layers, attention heads, and width of the layers, which is that of the embedding.
+    attention
+        ``"cell"``: each cell by itself, so that its embedding never depends on others. ``"batch"``: across the cells of
+        a minibatch (Eq. 3-4); then the embedding of a cell depends on the cells that are embedded with it.
+    mask_rate
+        Share of the genes that a view masks, in [0, 1).
+    noise_scale
+        Largest noise that is added to z-scored expression, >= 0.
+    temperature
+        T of Eq. 12 and 15, > 0.
+    cluster_weight
+        lambda of Eq. 17, >= 0; 0 leaves the cluster-aware loss out.
+    dof
+        alpha of Eq. 8, > 0.
+    centroid_refresh
+        ``"epoch"`` finds the centroids anew on all cells at each epoch (on 20,000 of them where there are more);
+        ``"minibatch"`` on each minibatch, as in the paper.
+    cluster_method
+        How the embedding is clustered at the end.
+    random_state
+        Seed of everything random; the global state of numpy and torch is neither used nor changed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting or the data is not what it must be; the message says what was passed and what is allowed.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.model.CICL.setup_anndata(adata)
+    >>> model = scclu.model.CICL(adata, n_clusters=10)
+    >>> model.train(max_epochs=2)
+    >>> model.get_latent_representation().shape
+    (700, 256)
+    >>> model.predict(soft=True).shape
+    (700, 10)
+
+    References
+    ----------
+    Jiang et al., scRNA-seq Data Clustering by Cluster-aware Iterative Contrastive Learning.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        n_clusters: int | None = None,
+        *,
+        preset: Literal["default", "paper"] = "default",
+        n_top_genes: int | None = None,
+        n_layers: int | None = None,
+        n_heads: int | None = None,
+        n_hidden: int | None = None,
+        attention: Attention | None = None,
+        mask_rate: float | None = None,
+        noise_scale: float | None = None,
+        temperature: float | None = None,
+        cluster_weight: float | None = None,
+        dof: float | None = None,
+        centroid_refresh: CentroidRefresh | None = None,
+        cluster_method: str | None = None,
+        random_state: int = 0,
+        registry: dict | None = None,
+    ):
+        arguments = locals()
+        check_choice("preset", preset, PRESETS)
+        values = asdict(PRESETS[preset])
+        values |= {name: arguments[name] for name in values if arguments.get(name) is not None}
+        self.settings = CICLSettings(**values)
+        _check(self.settings)
+        super().__init__(
+            adata,
+            n_clusters,
+            n_top_genes=self.settings.n_top_genes,
+            random_state=random_state,
+            registry=registry,
+        )
+        self.init_params_ = self._get_init_params(arguments)
+        if adata is not None:
+            self._build_module()
+
+    @property
+    def dof(self) -> float:
+        """Alpha of Eq. 8."""
+        return self.settings.dof
+
+    def _build_module(self) -> None:
+        settings = self.settings
+        with isolated_randomness(self.random_state):
+            self.module = CICLModule(
+                torch.from_numpy(self.recipe.mean),
+                torch.from_numpy(self.recipe.scale),
+                self.n_clusters,
+                n_layers=settings.n_layers,
+                n_heads=settings.n_heads,
+                n_hidden=settings.n_hidden,
+                attention=settings.attention,
+                mask_rate=settings.mask_rate,
+                noise_scale=settings.noise_scale,
+                temperature=settings.temperature,
+                cluster_weight=settings.cluster_weight,
+                dof=settings.dof,
+                max_value=None if self.recipe.kind == "scaled" else settings.max_value,
+            )
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        precision: str = "auto",
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train, then cluster the embedding.
+
+        Parameters
+        ----------
+        max_epochs
+            Passes over the cells; a pass of more than 100 minibatches counts as several epochs. ``None`` is the
+            preset's: as many epochs as make its number of steps, whatever the number of cells.
+        batch_size
+            Cells in a minibatch; ``None`` is the preset's.
+        accelerator, devices
+            As in scvi-tools.
+        precision
+            ``"auto"``: bfloat16 autocast where the hardware is fast at it, else float32; or a precision of Lightning's.
+            Losses, K-means and results are float32 in any case.
+        **trainer_kwargs
+            For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
+
+        Raises
+        ------
+        RuntimeError
+            If the model was loaded from a file without its cells.
+        KeyboardInterrupt
+            If the user interrupts; the model is then as untrained as before.
+        """
+        settings = self.settings
+        if self._matrix is None:
+            raise RuntimeError(
+                "A model that was loaded from a file has no cells to train on. Make a new one from adata."
+            )
+        batch_size = (
+            settings.batch_size if batch_size is None else check_number("batch_size", batch_size, integer=True, low=1)
+        )
+        data = CellBatches(self._matrix, batch_size, self.random_state)
+        steps_per_epoch = len(data.sampler)
+        if max_epochs is not None:
+            check_number("max_epochs", max_epochs, integer=True, low=1)
+        elif settings.n_steps is not None:
+            max_epochs = max(1, round(settings.n_steps / steps_per_epoch))
+        else:
+            max_epochs = settings.max_epochs
+        self._build_module()  # training again starts again
+        plan = CICLPlan(
+            self.module,
+            refresh=self._refresh_centroids,
+            cluster=self._cluster,
+            n_steps=max_epochs * steps_per_epoch,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            one_cycle=settings.one_cycle,
+            centroid_refresh=settings.centroid_refresh,
+        )
+        logger.info(
+            "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
+            *self._matrix.shape,
+            max_epochs,
+            steps_per_epoch,
+            batch_size,
+        )
+        with isolated_randomness(self.random_state):
+            fit(
+                plan,
+                data,
+                max_epochs=max_epochs,
+                accelerator=accelerator,
+                devices=devices,
+                precision=precision,
+                **trainer_kwargs,
+            )
+        self.history_ = {name: np.array(values) for name, values in plan.history.items()}
+        self._finish(cluster_method=settings.cluster_method)
+
+    def _cluster(self, embedding: np.ndarray, last: np.ndarray | None) -> np.ndarray:
+        """Centroids of an embedding, from the last ones where there are any."""
+        return kmeans(embedding, self.n_clusters, random_state=self.random_state, init=last, n_init=3, max_iter=50)[1]
+
+    def _refresh_centroids(self, last: np.ndarray | None) -> np.ndarray:
+        # the cells are in random order, so the first ones are a random sample
+        embedding = embed_cells(
+            self.module.encode, self._matrix[:_REFERENCE_CELLS], self.module.device, batch_size=1024
+        )
+        return self._cluster(embedding, last)
+
+
+def _check(settings: CICLSettings) -> None:
+    for name in ("n_top_genes", "n_layers", "n_heads", "n_hidden"):
+        check_number(name, getattr(settings, name), integer=True, low=1)
+    check_choice("attention", settings.attention, ("cell", "batch"))
+    check_choice("centroid_refresh", settings.centroid_refresh, ("epoch", "minibatch"))
+    check_choice("cluster_method", settings.cluster_method, CLUSTER_METHODS)
+    check_number("mask_rate", settings.mask_rate, low=0, below=1)
+    check_number("noise_scale", settings.noise_scale, low=0)
+    check_number("cluster_weight", settings.cluster_weight, low=0)
+    check_number("temperature", settings.temperature, above=0)
+    check_number("dof", settings.dof, above=0)

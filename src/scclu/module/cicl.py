@@ -1,0 +1,112 @@
+"""The network of CICL."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from scclu.losses import ClusterAwareContrastiveLoss
+from scclu.nn import CellEncoder, gaussian_noise, mask_genes, student_t
+from scclu.nn.encoder import Attention
+
+
+class CICLLosses(NamedTuple):
+    """The terms of Eq. 17 for one minibatch, scalars."""
+
+    loss: torch.Tensor
+    instance_loss: torch.Tensor
+    cluster_loss: torch.Tensor
+
+
+class CICLModule(nn.Module):
+    """Encoder, projection head, centroids and losses of CICL.
+
+    Parameters
+    ----------
+    mean, scale
+        Of each gene over the training cells, ``(n_genes,)``: the z-score is part of the network.
+    n_clusters
+        K.
+    n_layers, n_heads, n_hidden, attention
+        Of the encoder, as in :class:`~scclu.nn.CellEncoder`. The projection head has `n_hidden` and half as many units.
+    mask_rate, noise_scale
+        Augmentation: share of the values that a view masks, and largest noise that it adds.
+    temperature, cluster_weight, dof
+        T of Eq. 12 and 15, lambda of Eq. 17, alpha of Eq. 8.
+    max_value
+        Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
+    """
+
+    def __init__(
+        self,
+        mean: torch.Tensor,
+        scale: torch.Tensor,
+        n_clusters: int,
+        *,
+        n_layers: int,
+        n_heads: int,
+        n_hidden: int,
+        attention: Attention,
+        mask_rate: float,
+        noise_scale: float,
+        temperature: float,
+        cluster_weight: float,
+        dof: float,
+        max_value: float | None,
+    ):
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.register_buffer("centroids", torch.zeros(n_clusters, n_hidden))
+        self.mean: torch.Tensor
+        self.scale: torch.Tensor
+        self.centroids: torch.Tensor
+        self.encoder = CellEncoder(len(mean), n_hidden, n_layers, n_heads, attention)
+        self.projection = nn.Sequential(
+            nn.Linear(n_hidden, n_hidden), nn.ReLU(), nn.Linear(n_hidden, max(1, n_hidden // 2))
+        )
+        self.contrastive = ClusterAwareContrastiveLoss(temperature)
+        self.mask_rate = mask_rate
+        self.noise_scale = noise_scale
+        self.cluster_weight = cluster_weight
+        self.dof = dof
+        self.max_value = max_value
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are (scvi-tools asks a module for it)."""
+        return self.mean.device
+
+    def standardise(self, x: torch.Tensor) -> torch.Tensor:
+        """Z-score of log-normalised values, ``(n_cells, n_genes)``."""
+        x = (x - self.mean) / self.scale
+        return x if self.max_value is None else x.clamp_(-self.max_value, self.max_value)
+
+    def augment(self, x: torch.Tensor) -> torch.Tensor:
+        """Two random views of standardised cells, ``(2, n_cells, n_genes)``, drawn afresh at every call."""
+        views = x.expand(2, *x.shape)
+        return mask_genes(gaussian_noise(views, self.noise_scale), self.mask_rate)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Embedding H of log-normalised cells, ``(n_cells, n_hidden)`` float32."""
+        return self.encoder(self.standardise(x)[None])[0].float()
+
+    def assign(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Index of the centroid with the largest Student-t similarity (Eq. 8-9): the nearest, ``(n_cells,)``."""
+        return student_t(embedding, self.centroids, self.dof).argmax(1)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> CICLLosses:
+        """Losses of one minibatch (Eq. 10-17).
+
+        Parameters
+        ----------
+        x
+            Log-normalised cells, ``(n_cells, n_genes)``.
+        labels
+            Their pseudo-labels, ``(n_cells,)``.
+        """
+        z = self.projection(self.encoder(self.augment(self.standardise(x))))
+        instance, cluster = self.contrastive(z, labels)
+        return CICLLosses(instance + self.cluster_weight * cluster, instance, cluster)

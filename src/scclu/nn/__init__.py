@@ -1,0 +1,7 @@
+"""Layers, one idea a file."""
+
+from .assignment import student_t
+from .augment import gaussian_noise, mask_genes
+from .encoder import CellEncoder
+
+__all__ = ["CellEncoder", "gaussian_noise", "mask_genes", "student_t"]

@@ -1,0 +1,30 @@
+"""Soft assignment of cells to centroids."""
+
+from __future__ import annotations
+
+import torch
+
+
+def student_t(embedding: torch.Tensor, centroids: torch.Tensor, dof: float = 1.0) -> torch.Tensor:
+    r"""Student-t similarity of each cell to each centroid (Eq. 8 of the CICL paper).
+
+    .. math::
+
+        q_{ij} = \frac{(1 + \|h_i - c_j\|^2 / \alpha)^{-(\alpha + 1) / 2}}
+                      {\sum_k (1 + \|h_i - c_k\|^2 / \alpha)^{-(\alpha + 1) / 2}}
+
+    Parameters
+    ----------
+    embedding
+        h, ``(n_cells, n_dims)``.
+    centroids
+        c, ``(n_clusters, n_dims)``.
+    dof
+        The degrees of freedom, alpha.
+
+    Returns
+    -------
+    q, ``(n_cells, n_clusters)``; its rows sum to one. The largest entry of a row is at the nearest centroid (Eq. 9).
+    """
+    squared = torch.cdist(embedding, centroids, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    return torch.softmax(-(dof + 1) / 2 * torch.log1p(squared / dof), dim=1)

@@ -1,0 +1,108 @@
+"""The transformer encoder of CICL."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+Attention = Literal["cell", "batch"]
+
+
+class SelfAttention(nn.Module):
+    r"""Multi-head self-attention (Eq. 3-4 of the CICL paper).
+
+    .. math::
+
+        H = \mathrm{Concat}(A_1 X W^v_1, \dots, A_h X W^v_h) W^O, \quad
+        A_i = \mathrm{softmax}(X W^q_i (X W^k_i)^\top / \sqrt{d})
+
+    With ``attention="batch"`` the softmax runs over the cells of the minibatch, as the equations say. With
+    ``attention="cell"`` each cell is a sequence of one token, as in the authors' program: the softmax over one key is
+    1, so queries and keys cannot act and are left out, and a cell's output never depends on its minibatch.
+
+    Parameters
+    ----------
+    width
+        Width of a token.
+    n_heads
+        h; each head has ``width // n_heads`` dimensions, rounded up.
+    attention
+        ``"cell"`` or ``"batch"``.
+    """
+
+    def __init__(self, width: int, n_heads: int, attention: Attention):
+        super().__init__()
+        self.n_heads = n_heads
+        inner = n_heads * -(-width // n_heads)
+        self.value = nn.Linear(width, inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
+        self.query_key = nn.Linear(width, 2 * inner, bias=False) if attention == "batch" else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend.
+
+        Parameters
+        ----------
+        x
+            ``(n_views, n_cells, width)``; views do not see each other.
+
+        Returns
+        -------
+        ``(n_views, n_cells, width)``.
+        """
+        value = self.value(x)
+        if self.query_key is None:
+            return self.out(value)
+        query, key = self.query_key(x).chunk(2, dim=-1)
+        query, key, value = (part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in (query, key, value))
+        return self.out(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    r"""Attention and a feed-forward network, each with a residual and a layer normalisation (Eq. 5-7).
+
+    .. math::
+
+        H_{res} = \mathrm{LayerNorm}(X + H), \quad
+        H_{fc} = \mathrm{ReLU}(H_{res} W_1) W_2, \quad
+        \mathrm{LayerNorm}(H_{fc} + H_{res})
+    """
+
+    def __init__(self, width: int, n_heads: int, attention: Attention):
+        super().__init__()
+        self.attention = SelfAttention(width, n_heads, attention)
+        self.attention_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        self.feed_forward_norm = nn.LayerNorm(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(n_views, n_cells, width)`` to the same shape."""
+        x = self.attention_norm(x + self.attention(x))
+        return self.feed_forward_norm(x + self.feed_forward(x))
+
+
+class CellEncoder(nn.Module):
+    """Genes to an embedding: a linear layer to `width`, then `n_layers` encoder layers.
+
+    Parameters
+    ----------
+    n_genes
+        Width of the input.
+    width
+        Width of the layers and of the embedding. The linear layer before them makes Eq. 5, which adds the input, agree
+        with the paper's Table 2, whose feed-forward networks are 1024 wide.
+    n_layers, n_heads, attention
+        As in :class:`SelfAttention`; ``n_layers`` such layers.
+    """
+
+    def __init__(self, n_genes: int, width: int, n_layers: int, n_heads: int, attention: Attention):
+        super().__init__()
+        self.input = nn.Linear(n_genes, width)
+        self.layers = nn.Sequential(*(EncoderLayer(width, n_heads, attention) for _ in range(n_layers)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(n_views, n_cells, n_genes)`` to ``(n_views, n_cells, width)``."""
+        return self.layers(self.input(x))

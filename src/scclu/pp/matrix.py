@@ -1,0 +1,176 @@
+"""Reading the input matrix of an AnnData, with every check that can be made at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+# float32 copies of CSR slices or dense blocks of this many values are made at a time (128 MB)
+_BLOCK_VALUES = 32 * 2**20
+
+# np.ndarray or scipy.sparse.csr_matrix, which has no useful types
+Matrix: TypeAlias = Any
+
+
+def listed(keys: Iterable[Any]) -> str:
+    """Names for a message: the first ten, and how many there are."""
+    names = [str(key) for key in keys]
+    shown = ", ".join(repr(name) for name in names[:10])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 10 else shown or "none"
+
+
+def select_matrix(
+    adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
+) -> tuple[Any, np.ndarray, str]:
+    """The matrix that `layer` and `use_rep` name, as it is, the names of its columns, and its name for messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`read_matrix`, as far as it can be said without looking at the values.
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"adata must be an AnnData, but a {type(adata).__name__} was passed.")
+    if layer is not None and use_rep is not None:
+        raise ValueError(f"Pass either layer or use_rep, but both were passed: layer={layer!r}, use_rep={use_rep!r}.")
+    if use_rep is not None and use_rep != "X":
+        if use_rep not in adata.obsm:
+            raise ValueError(
+                f"use_rep must be a key of adata.obsm, but {use_rep!r} was passed. "
+                f"There are: {listed(adata.obsm.keys())}."
+            )
+        values = adata.obsm[use_rep]
+        values = values.to_numpy() if hasattr(values, "to_numpy") else values
+        if values.ndim != 2:
+            raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {values.shape}.")
+        names = np.array([f"{use_rep}_{i}" for i in range(values.shape[1])], dtype=object)
+        return _not_empty(values, names, f"adata.obsm[{use_rep!r}]")
+    names = adata.var_names.astype(str).to_numpy(dtype=object)
+    if layer is None or layer == "X":
+        if adata.X is None:
+            raise ValueError("adata.X is None. Fill it, or name a layer (layer=) or a representation (use_rep=).")
+        return _not_empty(adata.X, names, "adata.X")
+    if layer not in adata.layers:
+        raise ValueError(
+            f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(adata.layers.keys())}."
+        )
+    return _not_empty(adata.layers[layer], names, f"adata.layers[{layer!r}]")
+
+
+def _not_empty(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarray, str]:
+    n_cells, n_features = values.shape
+    if n_cells == 0 or n_features == 0:
+        raise ValueError(f"{source} has {n_cells} cells and {n_features} features; at least one of each is needed.")
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"Gene names must be unique, but {int((counts > 1).sum())} occur more than once: "
+            f"{listed(unique[counts > 1])}. Call adata.var_names_make_unique() first."
+        )
+    return values, names, source
+
+
+def in_memory(values: Any) -> Any:
+    """A backed or dask matrix, read; any other as it is."""
+    if hasattr(values, "to_memory"):  # sparse, backed
+        return values.to_memory()
+    if hasattr(values, "compute"):  # dask
+        return values.compute()
+    return values if sparse.issparse(values) else np.asarray(values)  # dense, backed or not
+
+
+def read_matrix(
+    adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
+) -> tuple[Matrix, np.ndarray, str]:
+    """The input of a model as float32. It may share memory with the user's array: nothing may write to it.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; backed and dask-backed matrices are read into memory.
+    layer
+        A key of ``adata.layers``; ``None`` is ``adata.X``.
+    use_rep
+        A key of ``adata.obsm``, in place of genes.
+
+    Returns
+    -------
+    The matrix, ``(n_cells, n_features)`` float32: canonical CSR for sparse input and for expression that is mostly
+    zeros, so that CSR, CSC and dense input of the same values give the same bits; C-ordered dense otherwise. The names
+    of the features. The matrix's name for messages.
+
+    Raises
+    ------
+    TypeError
+        If `adata` is no AnnData, or the matrix does not hold numbers.
+    ValueError
+        If the matrix is missing, has no cells or no features, or holds NaN or infinite values, or if gene names are
+        duplicated.
+    """
+    values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
+    values = in_memory(values)
+    if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+        raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
+    return _as_float32(values, source, prefer_sparse=use_rep is None), names, source
+
+
+def _as_float32(values: Any, source: str, *, prefer_sparse: bool) -> Matrix:
+    if not sparse.issparse(values):
+        if not prefer_sparse or np.count_nonzero(values) > 0.5 * values.size:
+            matrix = np.array(values, dtype=np.float32, order="C")
+            _check_finite(matrix, source)
+            return matrix
+    with np.errstate(over="ignore"):
+        matrix = sparse.csr_matrix(values, dtype=np.float32)  # shares the user's arrays where they are float32 already
+    if not matrix.has_canonical_format or (matrix.data == 0).any():
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+    _check_finite(matrix.data, source)
+    if not prefer_sparse or matrix.nnz > 0.5 * matrix.shape[0] * matrix.shape[1]:
+        return matrix.toarray()
+    return matrix
+
+
+def _check_finite(values: np.ndarray, source: str) -> None:
+    bad = values.size - int(np.isfinite(values).sum())
+    if bad:
+        raise ValueError(
+            f"{source} holds {bad} values that are NaN, infinite or beyond the range of float32. "
+            "Remove or impute them first (for NaN: numpy.nan_to_num)."
+        )
+
+
+def row_blocks(matrix: Matrix) -> Iterable[slice]:
+    """Slices over the rows that keep a dense float32 copy of a block within 128 MB."""
+    step = max(1, _BLOCK_VALUES // max(1, matrix.shape[1]))
+    for start in range(0, matrix.shape[0], step):
+        yield slice(start, min(start + step, matrix.shape[0]))
+
+
+def canonical_order(matrix: Matrix) -> np.ndarray:
+    """An order of the cells that depends on their values alone, not on how they are stored.
+
+    A model that trains in this order gives the same result however the user's cells are shuffled. The order is that of
+    each cell's product with a fixed random vector; cells that tie are equal, so their order does not matter.
+
+    Parameters
+    ----------
+    matrix
+        ``(n_cells, n_features)``.
+
+    Returns
+    -------
+    The permutation, ``(n_cells,)`` int64.
+    """
+    direction = np.random.default_rng(0).standard_normal(matrix.shape[1])
+    keys = np.empty(matrix.shape[0])
+    for rows in row_blocks(matrix):
+        block = matrix[rows]
+        # row by row in one fixed order of additions: a matrix product may add in another order at another row
+        keys[rows] = block @ direction if sparse.issparse(block) else (block * direction).sum(axis=1)
+    return np.argsort(keys, kind="stable")

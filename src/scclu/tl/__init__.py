@@ -1,0 +1,5 @@
+"""Tools: AnnData in, AnnData written."""
+
+from .cicl import cicl
+
+__all__ = ["cicl"]

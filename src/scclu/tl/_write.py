@@ -1,0 +1,93 @@
+"""What every clustering tool does around its model."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scclu.model._base import ClusteringModel
+from scclu.pp import in_memory, select_matrix
+
+logger = logging.getLogger(__name__)
+
+
+def h5ad_safe(value: Any) -> Any:
+    """A copy that AnnData can write and reads back equal: no tuples, no None in a list, no keys but strings."""
+    if isinstance(value, Mapping):
+        return {str(key): h5ad_safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        items = [h5ad_safe(item) for item in value]
+        kinds = {type(item) for item in items}
+        # anndata writes arrays of one kind; anything else is kept as text
+        return (
+            np.array(items) if len(kinds) <= 1 and kinds <= {str, int, float, bool} else np.array(list(map(str, items)))
+        )
+    if value is None or isinstance(value, (str, bool, int, float, np.ndarray, np.generic)):
+        return "None" if value is None else value
+    return str(value)
+
+
+def model_input(adata: AnnData, *, layer: str | None, use_rep: str | None) -> AnnData:
+    """An AnnData of the matrix alone, sharing its memory: what a model registers in it never reaches the user's."""
+    values, names, _ = select_matrix(adata, layer=layer, use_rep=use_rep)
+    values = in_memory(values)
+    obs = pd.DataFrame(index=pd.RangeIndex(adata.n_obs).astype(str))
+    if use_rep is not None:
+        return AnnData(obs=obs, obsm={use_rep: values})
+    return AnnData(values, obs=obs, var=pd.DataFrame(index=names), layers={} if layer is None else {layer: values})
+
+
+def train_model(
+    cls: type[ClusteringModel],
+    adata: AnnData,
+    n_clusters: int | None,
+    *,
+    layer: str | None,
+    use_rep: str | None,
+    key_added: str,
+    model_kwargs: Mapping[str, Any],
+    train_kwargs: Mapping[str, Any],
+) -> ClusteringModel:
+    """The lines a user would write: set up, make, train."""
+    allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
+    unknown = sorted(set(model_kwargs) - allowed)
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}. There are: {', '.join(sorted(allowed))}.")
+    if not isinstance(key_added, str) or not key_added:
+        raise TypeError(f"key_added must be a name, but {key_added!r} was passed.")
+    shell = model_input(adata, layer=layer, use_rep=use_rep)
+    cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
+    model = cls(shell, n_clusters, **model_kwargs)
+    model.train(**train_kwargs)
+    return model
+
+
+def write_clusters(
+    adata: AnnData, model: ClusteringModel, key: str, params: Mapping[str, Any], *, copy: bool, return_model: bool
+) -> Any:
+    """Write clusters, confidence, embedding and parameters of a trained model; return what the user asked for."""
+    labels = model.predict()
+    confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
+    n_clusters = int(labels.max()) + 1
+    if copy:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    elif adata.is_view:
+        adata._init_as_actual(adata.copy())
+    adata.obs[key] = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
+    adata.obs[f"{key}_confidence"] = confidence
+    adata.obsm[f"X_{key}"] = model.get_latent_representation()
+    adata.uns[key] = {
+        "params": h5ad_safe(params),
+        "n_clusters": n_clusters,
+        "n_clusters_source": model.n_clusters_source,
+        "history": h5ad_safe(model.history_),
+    }
+    logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
+    results = (adata,) * copy + (model,) * return_model
+    return results if len(results) == 2 else results[0] if results else None

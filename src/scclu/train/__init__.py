@@ -1,0 +1,8 @@
+"""Training with Lightning: minibatches, plans and the runner."""
+
+from .batches import CellBatches, batch_tensor, embed_cells
+from .plan import CICLPlan
+from .runner import fit
+from .seed import isolated_randomness
+
+__all__ = ["CICLPlan", "CellBatches", "batch_tensor", "embed_cells", "fit", "isolated_randomness"]

@@ -1,0 +1,111 @@
+"""What happens in a training step."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from scclu.module import CICLModule
+
+CentroidRefresh = Literal["epoch", "minibatch"]
+
+
+class HistoryPlan(pl.LightningModule):
+    """A plan that keeps the mean of each loss over each epoch in ``history``, a list of floats for each name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = defaultdict(list)
+        self._epoch: dict[str, list[torch.Tensor]] = defaultdict(list)
+
+    def record(self, **values: torch.Tensor) -> None:
+        """Take the losses of a step."""
+        for name, value in values.items():
+            self._epoch[name].append(value.detach())
+
+    def on_train_epoch_end(self) -> None:
+        """Close an epoch; one transfer from the device for each loss."""
+        for name, values in self._epoch.items():
+            self.history[name].append(float(torch.stack(values).float().mean()))
+        self._epoch.clear()
+        self.log("loss", self.history["loss"][-1], prog_bar=True, logger=False)
+
+
+class CICLPlan(HistoryPlan):
+    """Algorithm 1 of the CICL paper.
+
+    Parameters
+    ----------
+    module
+        The network.
+    refresh
+        Called with the centroids of the last time (``None`` at first) at the start of each epoch; returns the centroids
+        of the whole data. Not used with ``centroid_refresh="minibatch"``.
+    cluster
+        K-means of one minibatch's embedding: called with the embedding and the last centroids, returns centroids.
+    n_steps
+        Steps of the whole training, for the learning-rate schedule.
+    lr, weight_decay
+        Of AdamW.
+    one_cycle
+        Warm up to `lr` and anneal (one-cycle); otherwise `lr` is constant.
+    centroid_refresh
+        ``"epoch"``: pseudo-labels come from centroids of all cells, found anew at each epoch. ``"minibatch"``: from a
+        K-means on each minibatch, as in the paper.
+    """
+
+    def __init__(
+        self,
+        module: CICLModule,
+        *,
+        refresh: Callable[[np.ndarray | None], np.ndarray],
+        cluster: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+        n_steps: int,
+        lr: float,
+        weight_decay: float,
+        one_cycle: bool,
+        centroid_refresh: CentroidRefresh,
+    ):
+        super().__init__()
+        self.module = module
+        self._refresh = refresh
+        self._cluster = cluster
+        self._n_steps = n_steps
+        self._lr = lr
+        self._weight_decay = weight_decay
+        self._one_cycle = one_cycle
+        self._centroid_refresh = centroid_refresh
+        self._centroids: np.ndarray | None = None
+
+    def _set_centroids(self, centroids: np.ndarray) -> None:
+        self._centroids = centroids
+        self.module.centroids.copy_(torch.from_numpy(centroids))
+
+    def on_train_epoch_start(self) -> None:
+        """Refresh the centroids from the whole data."""
+        if self._centroid_refresh == "epoch":
+            self._set_centroids(self._refresh(self._centroids))
+
+    def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+        """One minibatch: pseudo-labels of the clean cells, then the losses of two views."""
+        with torch.no_grad():
+            embedding = self.module.encode(batch)
+            if self._centroid_refresh == "minibatch" and len(batch) >= len(self.module.centroids):
+                self._set_centroids(self._cluster(embedding.cpu().numpy(), self._centroids))
+            labels = self.module.assign(embedding)
+        losses = self.module(batch, labels)
+        self.record(**losses._asdict())
+        return losses.loss
+
+    def configure_optimizers(self) -> dict | torch.optim.Optimizer:
+        """AdamW, with a one-cycle schedule by step."""
+        optimizer = torch.optim.AdamW(self.module.parameters(), lr=self._lr, weight_decay=self._weight_decay)
+        if not self._one_cycle:
+            return optimizer
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=self._lr, total_steps=self._n_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

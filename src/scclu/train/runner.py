@@ -1,0 +1,84 @@
+"""Running a plan through scvi-tools' Trainer."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from scvi.model._utils import parse_device_args
+from scvi.train import Trainer
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """``"auto"`` as a Lightning precision: bfloat16 autocast where the hardware multiplies it fast, else float32.
+
+    Fast means matrix units or dot products for bfloat16, asked of the device itself; elsewhere bfloat16 is emulated,
+    and slower than float32 by a factor of up to a hundred.
+    """
+    if precision != "auto":
+        return precision
+    if accelerator in ("cuda", "gpu"):
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif accelerator == "cpu":
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        fast = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    else:
+        fast = False
+    return "bf16-mixed" if fast else "32-true"
+
+
+def fit(
+    plan: pl.LightningModule,
+    data: pl.LightningDataModule,
+    *,
+    max_epochs: int,
+    accelerator: str,
+    devices: int | list[int] | str,
+    precision: str,
+    **trainer_kwargs: Any,
+) -> None:
+    """Train, with scvi-tools' progress bar and without files.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts: Lightning would end the Python process instead.
+    """
+    accelerator, lightning_devices, _ = parse_device_args(
+        accelerator=accelerator, devices=devices, return_device="torch"
+    )
+    handler = signal.getsignal(signal.SIGINT)
+    lightning_logger = logging.getLogger("lightning.pytorch")
+    level = lightning_logger.level
+    lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
+    with warnings.catch_warnings():
+        # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+        # Lightning's own use of what torch deprecated
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=lightning_devices,
+            max_epochs=max_epochs,
+            precision=resolve_precision(precision, accelerator),
+            benchmark=False,
+            logger=False,
+            use_distributed_sampler=False,
+            **trainer_kwargs,
+        )
+        try:
+            trainer.fit(plan, data)
+        except SystemExit as exit_:
+            if isinstance(exit_.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            lightning_logger.setLevel(level)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scanpy as sc
+from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+from conftest import simulated_counts
+from scclu.pp import Recipe, canonical_order, read_matrix
+from scclu.pp.recipe import detect_kind
+
+
+def fit(adata, n_top_genes=None, **kwargs):
+    matrix, names, source = read_matrix(adata, **kwargs)
+    return Recipe.fit(matrix, names, source, n_top_genes=n_top_genes, is_representation="use_rep" in kwargs)
+
+
+def dense(matrix):
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
+
+
+def test_equals_scanpy(adata):
+    recipe, logged = fit(adata, n_top_genes=20)
+    sc.pp.normalize_total(adata)
+    sc.pp.log1p(adata)
+    sc.pp.highly_variable_genes(adata, n_top_genes=20, subset=True)
+    assert recipe.genes.tolist() == adata.var_names.tolist()
+    np.testing.assert_allclose(dense(logged), adata.X.toarray(), rtol=1e-5)
+    scaled = (dense(logged) - recipe.mean) / recipe.scale
+    np.testing.assert_allclose(scaled, sc.pp.scale(adata.X.toarray()), atol=1e-4)
+
+
+def test_transform_of_the_training_cells_is_the_same(adata):
+    recipe, logged = fit(adata, n_top_genes=20)
+    again = recipe.transform(*read_matrix(adata))
+    np.testing.assert_array_equal(dense(again), dense(logged))
+
+
+def test_genes_are_matched_by_name(adata):
+    recipe, logged = fit(adata, n_top_genes=20)
+    shuffled = adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy()
+    np.testing.assert_allclose(dense(recipe.transform(*read_matrix(shuffled))), dense(logged), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"lacks 1 of the 60 genes.*'gene3'"):
+        recipe.transform(*read_matrix(adata[:, adata.var_names != "gene3"].copy()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [(lambda x: x - 1, "holds -1"), (lambda x: x + 0.5, "not whole numbers")]
+)
+def test_transform_checks_the_units(adata, change, message):
+    recipe, _ = fit(adata)
+    new = AnnData(change(adata.X.toarray()), var=adata.var)
+    with pytest.raises(ValueError, match=message):
+        recipe.transform(*read_matrix(new))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([[0, 1], [2, 3]], "counts"),
+        ([[0, 1.5], [2, 3]], "log"),
+        ([[0, 1.5], [2, 300]], "expression"),
+        ([[0, 1.5], [-2, 3]], "scaled"),
+    ],
+)
+def test_kind_is_judged_by_the_values(values, kind):
+    values = np.array(values, dtype=np.float32)
+    assert detect_kind(values, "X") == kind
+    assert detect_kind(sparse.csr_matrix(values), "X") == kind
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [([[0, 0]], "only zeros"), ([[1, -2]], "1 of them are negative .the smallest is -2")]
+)
+def test_values_that_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        detect_kind(np.array(values, dtype=np.float32), "X")
+
+
+def test_log_and_scaled_values_are_not_changed(adata):
+    sc.pp.normalize_total(adata)
+    sc.pp.log1p(adata)
+    recipe, logged = fit(adata)
+    assert recipe.kind == "log"
+    np.testing.assert_array_equal(dense(logged), adata.X.toarray())
+    scaled = AnnData(sc.pp.scale(adata.X.toarray()), var=adata.var)
+    recipe, values = fit(scaled, n_top_genes=5)
+    assert recipe.kind == "scaled" and values.shape == scaled.shape
+
+
+def test_representation_keeps_the_ratio_of_its_variances(adata):
+    adata.obsm["X_rep"] = np.random.default_rng(0).standard_normal((adata.n_obs, 3)) * [10, 1, 0.1]
+    recipe, _ = fit(adata, use_rep="X_rep")
+    assert np.ptp(recipe.scale) == 0
+
+
+def test_empty_cells_warn_and_stay_finite(adata):
+    adata.X = adata.X.toarray()
+    adata.X[5] = 0
+    with pytest.warns(UserWarning, match="1 cells of adata.X have no counts"):
+        recipe, logged = fit(adata)
+    assert dense(logged)[5].sum() == 0 and np.isfinite(dense(logged)).all()
+    assert recipe.target_sum == np.median(np.delete(adata.X.sum(1), 5))
+
+
+def test_constant_genes_have_scale_one(adata):
+    adata.X = adata.X.toarray()
+    adata.X[:, 0] = 0
+    recipe, _ = fit(adata)
+    assert recipe.scale[0] == 1 and (recipe.scale > 0).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(0, 5).map(float)),
+    st.integers(0, 2**32 - 1),
+)
+def test_canonical_order_depends_on_the_values_alone(values, seed):
+    shuffled = values[np.random.default_rng(seed).permutation(len(values))]
+    for convert in (np.asarray, sparse.csr_matrix):
+        a, b = convert(values), convert(shuffled)
+        np.testing.assert_array_equal(dense(a[canonical_order(a)]), dense(b[canonical_order(b)]))
+
+
+@pytest.mark.parametrize(
+    "convert", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array, np.asarray]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint16])
+def test_storage_does_not_matter(convert, dtype):
+    adata = simulated_counts()
+    expected, _, _ = read_matrix(adata)
+    adata.X = convert(adata.X.toarray().astype(dtype))
+    matrix, _, _ = read_matrix(adata)
+    assert type(matrix) is type(expected) and matrix.dtype == np.float32
+    np.testing.assert_array_equal(dense(matrix), dense(expected))
