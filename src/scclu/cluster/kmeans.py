@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 # below this many values per iteration, threads cost more than they do
@@ -49,6 +51,8 @@ def kmeans(
         random_state=random_state,
     )
     small = embedding.size * n_clusters < _SERIAL_WORK
-    with threadpool_limits(1) if small else nullcontext():
+    with threadpool_limits(1) if small else nullcontext(), warnings.catch_warnings():
+        # fewer distinct cells than clusters: whoever asked for the clusters says so, once
+        warnings.simplefilter("ignore", ConvergenceWarning)
         labels = model.fit_predict(embedding)
     return labels, model.cluster_centers_.astype(np.float32, copy=False)

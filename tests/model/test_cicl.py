@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import simulated_counts
+from scclu.model import CICL
+from scclu.train.plan import CICLPlan
+from scclu.train.runner import resolve_precision
+
+
+def make(adata, n_clusters=3, **kwargs):
+    CICL.setup_anndata(adata)
+    return CICL(adata, n_clusters, **{"n_hidden": 16, **kwargs})
+
+
+@pytest.fixture
+def trained(adata):
+    model = make(adata)
+    model.train(max_epochs=3, accelerator="cpu", enable_progress_bar=False)
+    return model
+
+
+def test_history_has_a_value_for_each_epoch(trained):
+    assert set(trained.history) == {"loss", "instance_loss", "cluster_loss"}
+    for values in trained.history.values():
+        assert values.shape == (3,) and np.isfinite(values).all()
+    loss, instance, cluster = (trained.history[name] for name in ("loss", "instance_loss", "cluster_loss"))
+    np.testing.assert_allclose(loss, instance + 0.1 * cluster, rtol=1e-5)
+
+
+def test_setup_does_not_change_the_data(adata):
+    before = adata.copy()
+    make(adata)
+    assert (adata.X != before.X).nnz == 0 and adata.obs.equals(before.obs)
+
+
+def test_soft_predictions_sum_to_one(trained, adata):
+    for cells in (None, adata[:7].copy()):
+        soft = trained.predict(cells, soft=True)
+        assert soft.shape[1] == 3 and (soft >= 0).all()
+        np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-5)
+
+
+def test_new_cells(trained, adata):
+    """The same cells in another order, or one at a time: the same embedding."""
+    expected = trained.get_latent_representation()
+    order = np.random.default_rng(0).permutation(adata.n_vars)
+    shuffled = simulated_counts()[:10, order].copy()
+    np.testing.assert_allclose(trained.get_latent_representation(shuffled), expected[:10], atol=1e-5)
+    np.testing.assert_allclose(trained.get_latent_representation(adata[3:4].copy()), expected[3:4], atol=1e-5)
+    nearest = np.linalg.norm(expected[:, None] - trained.module.centroids.numpy(), axis=2).argmin(1)
+    np.testing.assert_array_equal(trained.predict(adata), nearest)
+    assert "_scvi_uuid" not in shuffled.uns
+
+
+def test_new_cells_without_a_gene(trained, adata):
+    with pytest.raises(ValueError, match="lacks 1 of the 60 genes"):
+        trained.predict(adata[:, 1:].copy())
+
+
+def test_untrained(adata):
+    with pytest.raises(RuntimeError, match="not trained yet"):
+        make(adata).predict()
+
+
+def test_training_again_starts_again(trained):
+    first = trained.get_latent_representation()
+    trained.train(max_epochs=3, accelerator="cpu")
+    np.testing.assert_array_equal(trained.get_latent_representation(), first)
+
+
+def test_save_and_load(trained, adata, tmp_path):
+    trained.save(tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    new = CICL.load(tmp_path / "model", accelerator="cpu")
+    np.testing.assert_allclose(new.get_latent_representation(adata), trained.get_latent_representation(adata))
+    with pytest.raises(RuntimeError, match="loaded without its training cells"):
+        new.predict()
+    with pytest.raises(RuntimeError, match="no cells to train on"):
+        new.train()
+    attached = CICL.load(tmp_path / "model", adata, accelerator="cpu")
+    np.testing.assert_array_equal(attached.predict(), trained.predict())
+    np.testing.assert_allclose(attached.get_latent_representation(), trained.get_latent_representation(), atol=1e-6)
+    assert attached.n_clusters == 3 and attached.n_clusters_source == "user"
+    np.testing.assert_allclose(attached.history["loss"], trained.history["loss"])
+    attached.save(tmp_path / "again")
+    assert (tmp_path / "again" / "model.json").exists()
+
+
+def test_save_refuses_to_replace(trained, tmp_path):
+    trained.save(tmp_path)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        trained.save(tmp_path)
+    trained.save(tmp_path, overwrite=True)
+
+
+def test_load_other_cells(trained, adata, tmp_path):
+    trained.save(tmp_path)
+    with pytest.raises(ValueError, match="trained on 120 cells, but adata has 5"):
+        CICL.load(tmp_path, adata[:5].copy())
+
+
+@pytest.mark.parametrize(
+    ("break_it", "error", "message"),
+    [
+        (lambda f: (f / "model.json").unlink(), FileNotFoundError, "model.json is missing"),
+        (lambda f: (f / "model.json").write_text("{"), ValueError, "damaged"),
+        (lambda f: (f / "model.json").write_text("[]"), ValueError, "version None"),
+        (lambda f: _edit(f, format_version=99), ValueError, "version 99; this scclu reads version 1"),
+        (lambda f: _edit(f, **{"class": "ScSiameseClu"}), ValueError, "ScSiameseClu.load"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04K\x01."), ValueError, "damaged"),
+    ],
+)
+def test_broken_files(trained, tmp_path, break_it, error, message):
+    trained.save(tmp_path)
+    break_it(tmp_path)
+    with pytest.raises(error, match=message):
+        CICL.load(tmp_path)
+
+
+def _edit(folder, **changes):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("attention", ["cell", "batch"])
+@pytest.mark.parametrize("centroid_refresh", ["epoch", "minibatch"])
+@pytest.mark.parametrize("noise_scale", [0.0, 1.0])
+def test_options(adata, attention, centroid_refresh, noise_scale):
+    model = make(adata, attention=attention, centroid_refresh=centroid_refresh, noise_scale=noise_scale)
+    model.train(max_epochs=2, batch_size=50, accelerator="cpu")
+    assert np.isfinite(model.get_latent_representation()).all()
+    assert model.predict().shape == (120,)
+
+
+def test_paper_preset_is_table_2():
+    adata = simulated_counts(60, 600)
+    CICL.setup_anndata(adata)
+    model = CICL(adata, 3, preset="paper")
+    encoder = model.module.encoder
+    assert len(model.recipe.genes) == 500
+    assert len(encoder.layers) == 4
+    assert [layer.out_features for layer in encoder.layers[0].feed_forward if hasattr(layer, "out_features")] == [
+        1024
+    ] * 2
+    assert [layer.out_features for layer in model.module.projection if hasattr(layer, "out_features")] == [1024, 512]
+    settings = model.settings
+    assert (settings.lr, settings.batch_size, settings.max_epochs) == (1e-5, 6000, 1000)
+    assert (settings.cluster_weight, settings.dof, settings.temperature) == (0.1, 1.0, 0.5)
+    model.train(max_epochs=1, accelerator="cpu")
+    assert np.isfinite(model.history["loss"]).all()
+
+
+def test_pseudo_labels_do_not_come_from_gradients(trained):
+    assert not trained.module.centroids.requires_grad
+
+
+def test_bfloat16_autocast_trains(adata):
+    model = make(adata)
+    model.train(max_epochs=2, precision="bf16-mixed", accelerator="cpu")
+    assert model.get_latent_representation().dtype == np.float32
+    assert np.isfinite(model.history["loss"]).all()
+
+
+def test_auto_precision_is_float32_where_bfloat16_is_emulated(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_bf16": False}, raising=False)
+    assert resolve_precision("auto", "cpu") == "32-true"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert resolve_precision("auto", "cpu") == "bf16-mixed"
+    assert resolve_precision("64-true", "cpu") == "64-true"
+
+
+def test_interrupt_is_an_interrupt(adata, monkeypatch):
+    """Lightning would end the process, and leave SIGINT ignored."""
+    model = make(adata)
+
+    def interrupt(self, batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CICLPlan, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(max_epochs=2, accelerator="cpu")
+    assert not model.is_trained
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
