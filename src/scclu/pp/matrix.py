@@ -121,7 +121,8 @@ def read_matrix(
 def _as_float32(values: Any, source: str, *, prefer_sparse: bool) -> Matrix:
     if not sparse.issparse(values):
         if not prefer_sparse or np.count_nonzero(values) > 0.5 * values.size:
-            matrix = np.array(values, dtype=np.float32, order="C")
+            with np.errstate(over="ignore"):
+                matrix = np.array(values, dtype=np.float32, order="C")
             _check_finite(matrix, source)
             return matrix
     with np.errstate(over="ignore"):

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from scvi.model._utils import parse_device_args
 from scvi.train import Trainer
+from scvi.train._progress import ProgressBar
+from tqdm.auto import tqdm
+
+
+class StderrProgressBar(ProgressBar):
+    """scvi-tools' progress bar, on standard error: standard output belongs to the user."""
+
+    def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
+        """The bar of a training, one step an epoch."""
+        return tqdm(total=trainer.max_epochs, desc="Training", file=sys.stderr, disable=self.is_disabled)
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -40,6 +52,8 @@ def fit(
     accelerator: str,
     devices: int | list[int] | str,
     precision: str,
+    enable_progress_bar: bool = True,
+    callbacks: Sequence[pl.Callback] = (),
     **trainer_kwargs: Any,
 ) -> None:
     """Train, with scvi-tools' progress bar and without files.
@@ -56,6 +70,7 @@ def fit(
     lightning_logger = logging.getLogger("lightning.pytorch")
     level = lightning_logger.level
     lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
+    callbacks = [*callbacks, StderrProgressBar()] if enable_progress_bar else list(callbacks)
     with warnings.catch_warnings():
         # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -69,6 +84,9 @@ def fit(
             precision=resolve_precision(precision, accelerator),
             benchmark=False,
             logger=False,
+            simple_progress_bar=False,
+            callbacks=callbacks,
+            enable_progress_bar=enable_progress_bar,
             use_distributed_sampler=False,
             **trainer_kwargs,
         )
