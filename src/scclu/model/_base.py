@@ -34,7 +34,7 @@ _X = "X"
 class ClusteringModel(BaseModelClass):
     """Base of the clustering models.
 
-    A subclass sets ``module`` with a method ``encode`` and a buffer ``centroids``, and calls :meth:`_finish` at the end
+    A subclass sets ``module`` with a method ``embed`` and a buffer ``centroids``, and calls :meth:`_finish` at the end
     of ``train``. The training cells are kept in an order that depends on their values alone (then shuffled by the
     seed), so that a model does not depend on the order of the cells in `adata`.
     """
@@ -122,7 +122,7 @@ class ClusteringModel(BaseModelClass):
 
     def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
         self.module.eval()
-        return embed_cells(self.module.encode, matrix, self.module.device, batch_size)
+        return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
 
     def _finish(self, *, cluster_method: str) -> None:
         """Embed the training cells, cluster them, and keep both in the order of `adata`."""

@@ -13,7 +13,7 @@ from anndata import AnnData
 from scclu.cluster import CLUSTER_METHODS, kmeans
 from scclu.module import CICLModule
 from scclu.nn.encoder import Attention
-from scclu.train import CellBatches, CICLPlan, embed_cells, fit, isolated_randomness
+from scclu.train import CellBatches, CICLPlan, batch_tensor, embed_cells, fit, isolated_randomness
 from scclu.train.plan import CentroidRefresh
 
 from ._base import ClusteringModel
@@ -41,9 +41,10 @@ class CICLSettings:
     cluster_weight: float
     dof: float
     centroid_refresh: CentroidRefresh
+    n_components: int
     cluster_method: str
     batch_size: int
-    # steps of the whole training, whatever the number of cells; None trains for max_epochs
+    # steps of the whole training from 4,000 cells on; fewer, down to 0.4 of them, for fewer cells. None: max_epochs
     n_steps: int | None
     max_epochs: int
     lr: float
@@ -58,7 +59,7 @@ PRESETS = {
         max_value=10.0,
         n_layers=2,
         n_heads=2,
-        n_hidden=256,
+        n_hidden=128,
         attention="cell",
         mask_rate=0.8,
         noise_scale=0.0,
@@ -66,9 +67,10 @@ PRESETS = {
         cluster_weight=0.1,
         dof=1.0,
         centroid_refresh="epoch",
+        n_components=20,
         cluster_method="kmeans",
         batch_size=256,
-        n_steps=300,
+        n_steps=150,
         max_epochs=1000,
         lr=5e-4,
         weight_decay=0.01,
@@ -88,6 +90,7 @@ PRESETS = {
         cluster_weight=0.1,
         dof=1.0,
         centroid_refresh="minibatch",
+        n_components=0,
         cluster_method="kmeans",
         batch_size=6000,
         n_steps=None,
@@ -117,7 +120,7 @@ class CICL(ClusteringModel):
     n_top_genes
         t: highly variable genes that are used. A number above that of the genes uses all.
     n_layers, n_heads, n_hidden
-        Encoder layers, attention heads, and width of the layers, which is that of the embedding.
+        Encoder layers, attention heads, and width of the layers.
     attention
         ``"cell"``: each cell by itself, so that its embedding never depends on others. ``"batch"``: across the cells of
         a minibatch (Eq. 3-4); then the embedding of a cell depends on the cells that are embedded with it.
@@ -134,6 +137,9 @@ class CICL(ClusteringModel):
     centroid_refresh
         ``"epoch"`` finds the centroids anew on all cells at each epoch (on 20,000 of them where there are more);
         ``"minibatch"`` on each minibatch, as in the paper.
+    n_components
+        The embedding is as many principal components of the encoder's output beside as many of its input; 0 is the
+        encoder's output H itself, as in the paper.
     cluster_method
         How the embedding is clustered at the end.
     random_state
@@ -151,7 +157,7 @@ class CICL(ClusteringModel):
     >>> model = scclu.model.CICL(adata, n_clusters=10)
     >>> model.train(max_epochs=2)
     >>> model.get_latent_representation().shape
-    (700, 256)
+    (700, 40)
     >>> model.predict(soft=True).shape
     (700, 10)
 
@@ -177,6 +183,7 @@ class CICL(ClusteringModel):
         cluster_weight: float | None = None,
         dof: float | None = None,
         centroid_refresh: CentroidRefresh | None = None,
+        n_components: int | None = None,
         cluster_method: str | None = None,
         random_state: int = 0,
         registry: dict | None = None,
@@ -219,6 +226,7 @@ class CICL(ClusteringModel):
                 temperature=settings.temperature,
                 cluster_weight=settings.cluster_weight,
                 dof=settings.dof,
+                n_components=settings.n_components,
                 max_value=None if self.recipe.kind == "scaled" else settings.max_value,
             )
 
@@ -238,7 +246,7 @@ class CICL(ClusteringModel):
         ----------
         max_epochs
             Passes over the cells; a pass of more than 100 minibatches counts as several epochs. ``None`` is the
-            preset's: as many epochs as make its number of steps, whatever the number of cells.
+            preset's: for the default as many epochs as make 150 steps (60 to 150 below 4,000 cells).
         batch_size
             Cells in a minibatch; ``None`` is the preset's.
         accelerator, devices
@@ -269,7 +277,8 @@ class CICL(ClusteringModel):
         if max_epochs is not None:
             check_number("max_epochs", max_epochs, integer=True, low=1)
         elif settings.n_steps is not None:
-            max_epochs = max(1, round(settings.n_steps / steps_per_epoch))
+            n_steps = settings.n_steps * np.clip(np.sqrt(self._matrix.shape[0] / 4000), 0.4, 1)
+            max_epochs = max(1, round(n_steps / steps_per_epoch))
         else:
             max_epochs = settings.max_epochs
         self._build_module()  # training again starts again
@@ -301,6 +310,9 @@ class CICL(ClusteringModel):
                 **trainer_kwargs,
             )
         self.history_ = {name: np.array(values) for name, values in plan.history.items()}
+        reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(self.module.device)
+        with torch.inference_mode():
+            self.module.eval().fit_embedding(reference, self.random_state)
         self._finish(cluster_method=settings.cluster_method)
 
     def _cluster(self, embedding: np.ndarray, last: np.ndarray | None) -> np.ndarray:
@@ -318,6 +330,7 @@ class CICL(ClusteringModel):
 def _check(settings: CICLSettings) -> None:
     for name in ("n_top_genes", "n_layers", "n_heads", "n_hidden"):
         check_number(name, getattr(settings, name), integer=True, low=1)
+    check_number("n_components", settings.n_components, integer=True, low=0)
     check_choice("attention", settings.attention, ("cell", "batch"))
     check_choice("centroid_refresh", settings.centroid_refresh, ("epoch", "minibatch"))
     check_choice("cluster_method", settings.cluster_method, CLUSTER_METHODS)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from scclu.losses import ClusterAwareContrastiveLoss
-from scclu.nn import CellEncoder, gaussian_noise, mask_genes, student_t
+from scclu.nn import CellEncoder, JointComponents, gaussian_noise, mask_genes, student_t
 from scclu.nn.encoder import Attention
 
 
@@ -35,6 +35,8 @@ class CICLModule(nn.Module):
         Augmentation: share of the values that a view masks, and largest noise that it adds.
     temperature, cluster_weight, dof
         T of Eq. 12 and 15, lambda of Eq. 17, alpha of Eq. 8.
+    n_components
+        Of the encoder's output and of its input that make the embedding; 0 is the encoder's output itself.
     max_value
         Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
     """
@@ -54,14 +56,20 @@ class CICLModule(nn.Module):
         temperature: float,
         cluster_weight: float,
         dof: float,
+        n_components: int,
         max_value: float | None,
     ):
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.register_buffer("centroids", torch.zeros(n_clusters, n_hidden))
+        self.joint = JointComponents(n_hidden, len(mean), n_components) if n_components else None
+        n_embedding = sum(self.joint.n_components) if self.joint else n_hidden
+        # of the pseudo-labels while training, and of the clusters at the end
+        self.register_buffer("pseudo_centroids", torch.zeros(n_clusters, n_hidden))
+        self.register_buffer("centroids", torch.zeros(n_clusters, n_embedding))
         self.mean: torch.Tensor
         self.scale: torch.Tensor
+        self.pseudo_centroids: torch.Tensor
         self.centroids: torch.Tensor
         self.encoder = CellEncoder(len(mean), n_hidden, n_layers, n_heads, attention)
         self.projection = nn.Sequential(
@@ -90,12 +98,21 @@ class CICLModule(nn.Module):
         return mask_genes(gaussian_noise(views, self.noise_scale), self.mask_rate)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Embedding H of log-normalised cells, ``(n_cells, n_hidden)`` float32."""
+        """H of log-normalised cells (Eq. 7), ``(n_cells, n_hidden)`` float32."""
         return self.encoder(self.standardise(x)[None])[0].float()
 
-    def assign(self, embedding: torch.Tensor) -> torch.Tensor:
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """The embedding that is clustered: H, or its components beside the input's, ``(n_cells, n_embedding)``."""
+        return self.encode(x) if self.joint is None else self.joint(self.encode(x), self.standardise(x))
+
+    def fit_embedding(self, x: torch.Tensor, random_state: int) -> None:
+        """Find the components of the embedding on log-normalised cells, after training."""
+        if self.joint is not None:
+            self.joint.fit(self.encode(x), self.standardise(x), random_state)
+
+    def pseudo_labels(self, hidden: torch.Tensor) -> torch.Tensor:
         """Index of the centroid with the largest Student-t similarity (Eq. 8-9): the nearest, ``(n_cells,)``."""
-        return student_t(embedding, self.centroids, self.dof).argmax(1)
+        return student_t(hidden, self.pseudo_centroids, self.dof).argmax(1)
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> CICLLosses:
         """Losses of one minibatch (Eq. 10-17).

@@ -3,5 +3,6 @@
 from .assignment import student_t
 from .augment import gaussian_noise, mask_genes
 from .encoder import CellEncoder
+from .joint import JointComponents
 
-__all__ = ["CellEncoder", "gaussian_noise", "mask_genes", "student_t"]
+__all__ = ["CellEncoder", "JointComponents", "gaussian_noise", "mask_genes", "student_t"]

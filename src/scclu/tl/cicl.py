@@ -70,7 +70,7 @@ def cicl(
     ``adata.obs[f"{key_added}_confidence"]``
         Student-t similarity of the cell to its cluster (Eq. 8), in [0, 1], float32.
     ``adata.obsm[f"X_{key_added}"]``
-        The embedding, ``(n_obs, n_hidden)`` float32.
+        The embedding, ``(n_obs, 2 * n_components)`` float32 (``(n_obs, n_hidden)`` without components).
     ``adata.uns[key_added]``
         ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"leiden"``) and ``"history"``, the mean
         losses of each epoch.

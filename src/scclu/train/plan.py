@@ -84,7 +84,7 @@ class CICLPlan(HistoryPlan):
 
     def _set_centroids(self, centroids: np.ndarray) -> None:
         self._centroids = centroids
-        self.module.centroids.copy_(torch.from_numpy(centroids))
+        self.module.pseudo_centroids.copy_(torch.from_numpy(centroids))
 
     def on_train_epoch_start(self) -> None:
         """Refresh the centroids from the whole data."""
@@ -94,10 +94,10 @@ class CICLPlan(HistoryPlan):
     def training_step(self, batch: torch.Tensor) -> torch.Tensor:
         """One minibatch: pseudo-labels of the clean cells, then the losses of two views."""
         with torch.no_grad():
-            embedding = self.module.encode(batch)
-            if self._centroid_refresh == "minibatch" and len(batch) >= len(self.module.centroids):
-                self._set_centroids(self._cluster(embedding.cpu().numpy(), self._centroids))
-            labels = self.module.assign(embedding)
+            hidden = self.module.encode(batch)
+            if self._centroid_refresh == "minibatch" and len(batch) >= len(self.module.pseudo_centroids):
+                self._set_centroids(self._cluster(hidden.cpu().numpy(), self._centroids))
+            labels = self.module.pseudo_labels(hidden)
         losses = self.module(batch, labels)
         self.record(**losses._asdict())
         return losses.loss
