@@ -1,7 +1,8 @@
 """Partitions of an embedding."""
 
+from .consensus import consensus
 from .final import CLUSTER_METHODS, partition
 from .kmeans import kmeans
 from .leiden import leiden
 
-__all__ = ["CLUSTER_METHODS", "kmeans", "leiden", "partition"]
+__all__ = ["CLUSTER_METHODS", "consensus", "kmeans", "leiden", "partition"]

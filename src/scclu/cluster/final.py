@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .consensus import consensus
 from .kmeans import kmeans
 
 
-def _kmeans(embedding: np.ndarray, n_clusters: int, random_state: int) -> np.ndarray:
+def _kmeans(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hidden: int | None) -> np.ndarray:
     return kmeans(embedding, n_clusters, random_state=random_state)[0]
 
 
-CLUSTER_METHODS: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {"kmeans": _kmeans}
+CLUSTER_METHODS: dict[str, Callable[..., np.ndarray]] = {"consensus": consensus, "kmeans": _kmeans}
 
 
-def partition(embedding: np.ndarray, n_clusters: int, *, method: str, random_state: int) -> np.ndarray:
+def partition(
+    embedding: np.ndarray, n_clusters: int, *, method: str, random_state: int, n_hidden: int | None = None
+) -> np.ndarray:
     """Cluster an embedding.
 
     Parameters
@@ -29,12 +32,14 @@ def partition(embedding: np.ndarray, n_clusters: int, *, method: str, random_sta
         A key of :data:`CLUSTER_METHODS`.
     random_state
         Seed.
+    n_hidden
+        Columns that come from a network; those after them are components of its input.
 
     Returns
     -------
     Labels ``(n_cells,)`` int, numbered by size: 0 is the largest cluster.
     """
-    return by_size(CLUSTER_METHODS[method](embedding, n_clusters, random_state))
+    return by_size(CLUSTER_METHODS[method](embedding, n_clusters, random_state=random_state, n_hidden=n_hidden))
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,7 +45,7 @@ class ClusteringModel(BaseModelClass):
         adata: AnnData | None,
         n_clusters: int | None,
         *,
-        n_top_genes: int | None,
+        recipe: Mapping[str, Any],
         random_state: int,
         registry: dict | None,
     ):
@@ -71,7 +72,7 @@ class ClusteringModel(BaseModelClass):
             matrix[self._order],
             names,
             source,
-            n_top_genes=n_top_genes,
+            **recipe,
             is_representation=self._setup_args()["use_rep"] is not None,
         )
         self.n_clusters, self.n_clusters_source = self._resolve_n_clusters(n_clusters)
@@ -124,11 +125,13 @@ class ClusteringModel(BaseModelClass):
         self.module.eval()
         return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
 
-    def _finish(self, *, cluster_method: str) -> None:
+    def _finish(self, *, cluster_method: str, n_hidden: int | None = None) -> None:
         """Embed the training cells, cluster them, and keep both in the order of `adata`."""
         logger.info("Clustering the embedding of %d cells (%s).", self._matrix.shape[0], cluster_method)
         embedding = self._embed(self._matrix)
-        labels = partition(embedding, self.n_clusters, method=cluster_method, random_state=self.random_state)
+        labels = partition(
+            embedding, self.n_clusters, method=cluster_method, random_state=self.random_state, n_hidden=n_hidden
+        )
         n_found = int(labels.max()) + 1
         if n_found < self.n_clusters:
             warnings.warn(
@@ -234,7 +237,9 @@ class ClusteringModel(BaseModelClass):
                 "kind": self.recipe.kind,
                 "input_genes": self.recipe.input_genes.tolist(),
                 "genes": self.recipe.genes.tolist(),
+                "excluded": self.recipe.excluded.tolist(),
                 "target_sum": self.recipe.target_sum,
+                "max_value": self.recipe.max_value,
             },
             "history": self.history_,
         }
@@ -282,9 +287,10 @@ class ClusteringModel(BaseModelClass):
             recipe["kind"],
             np.array(recipe["input_genes"], dtype=object),
             np.array(recipe["genes"], dtype=object),
+            np.array(recipe["excluded"], dtype=object),
             recipe["target_sum"],
-            weights["mean"].numpy(),
-            weights["scale"].numpy(),
+            recipe["max_value"],
+            weights["moments"].numpy(),
         )
         model.n_clusters = state["init_params"]["n_clusters"]
         model.n_clusters_source = state["n_clusters_source"]

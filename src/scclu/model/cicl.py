@@ -30,6 +30,9 @@ class CICLSettings:
     """One value for each setting of CICL."""
 
     n_top_genes: int
+    min_cells: int
+    max_library: float | None
+    max_share: float | None
     max_value: float | None
     n_layers: int
     n_heads: int
@@ -56,29 +59,35 @@ PRESETS = {
     # found on the data sets of docs/deviations.md
     "default": CICLSettings(
         n_top_genes=2000,
-        max_value=10.0,
+        min_cells=10,
+        max_library=1e4,
+        max_share=0.05,
+        max_value=5.0,
         n_layers=2,
         n_heads=2,
         n_hidden=128,
         attention="cell",
         mask_rate=0.8,
         noise_scale=0.0,
-        temperature=0.5,
+        temperature=0.2,
         cluster_weight=0.1,
         dof=1.0,
         centroid_refresh="epoch",
         n_components=20,
-        cluster_method="kmeans",
+        cluster_method="consensus",
         batch_size=256,
         n_steps=150,
         max_epochs=1000,
-        lr=5e-4,
-        weight_decay=0.01,
+        lr=1e-3,
+        weight_decay=1e-4,
         one_cycle=True,
     ),
     # Table 2 and section 2 of the paper; heads, which it does not give, as in the authors' program
     "paper": CICLSettings(
         n_top_genes=500,
+        min_cells=1,
+        max_library=None,
+        max_share=None,
         max_value=None,
         n_layers=4,
         n_heads=2,
@@ -141,7 +150,8 @@ class CICL(ClusteringModel):
         The embedding is as many principal components of the encoder's output beside as many of its input; 0 is the
         encoder's output H itself, as in the paper.
     cluster_method
-        How the embedding is clustered at the end.
+        How the embedding is clustered at the end: ``"consensus"`` of Gaussian mixtures and K-means
+        (:func:`scclu.cluster.consensus`), or ``"kmeans"`` as in the paper.
     random_state
         Seed of everything random; the global state of numpy and torch is neither used nor changed.
 
@@ -197,7 +207,9 @@ class CICL(ClusteringModel):
         super().__init__(
             adata,
             n_clusters,
-            n_top_genes=self.settings.n_top_genes,
+            recipe={
+                name: values[name] for name in ("n_top_genes", "min_cells", "max_library", "max_share", "max_value")
+            },
             random_state=random_state,
             registry=registry,
         )
@@ -214,8 +226,7 @@ class CICL(ClusteringModel):
         settings = self.settings
         with isolated_randomness(self.random_state):
             self.module = CICLModule(
-                torch.from_numpy(self.recipe.mean),
-                torch.from_numpy(self.recipe.scale),
+                torch.from_numpy(self.recipe.moments),
                 self.n_clusters,
                 n_layers=settings.n_layers,
                 n_heads=settings.n_heads,
@@ -227,7 +238,7 @@ class CICL(ClusteringModel):
                 cluster_weight=settings.cluster_weight,
                 dof=settings.dof,
                 n_components=settings.n_components,
-                max_value=None if self.recipe.kind == "scaled" else settings.max_value,
+                max_value=self.recipe.max_value,
             )
 
     def train(
@@ -313,7 +324,8 @@ class CICL(ClusteringModel):
         reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(self.module.device)
         with torch.inference_mode():
             self.module.eval().fit_embedding(reference, self.random_state)
-        self._finish(cluster_method=settings.cluster_method)
+        n_hidden = self.module.joint.n_components[0] if self.module.joint is not None else None
+        self._finish(cluster_method=settings.cluster_method, n_hidden=n_hidden)
 
     def _cluster(self, embedding: np.ndarray, last: np.ndarray | None) -> np.ndarray:
         """Centroids of an embedding, from the last ones where there are any."""

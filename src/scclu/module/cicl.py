@@ -25,8 +25,9 @@ class CICLModule(nn.Module):
 
     Parameters
     ----------
-    mean, scale
-        Of each gene over the training cells, ``(n_genes,)``: the z-score is part of the network.
+    moments
+        Mean and standard deviation of each gene over the training cells, then those of the clipped z-scores,
+        ``(4, n_genes)``: the z-score is part of the network.
     n_clusters
         K.
     n_layers, n_heads, n_hidden, attention
@@ -43,8 +44,7 @@ class CICLModule(nn.Module):
 
     def __init__(
         self,
-        mean: torch.Tensor,
-        scale: torch.Tensor,
+        moments: torch.Tensor,
         n_clusters: int,
         *,
         n_layers: int,
@@ -60,18 +60,17 @@ class CICLModule(nn.Module):
         max_value: float | None,
     ):
         super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-        self.joint = JointComponents(n_hidden, len(mean), n_components) if n_components else None
+        self.register_buffer("moments", moments)
+        n_genes = moments.shape[1]
+        self.joint = JointComponents(n_hidden, n_genes, n_components) if n_components else None
         n_embedding = sum(self.joint.n_components) if self.joint else n_hidden
         # of the pseudo-labels while training, and of the clusters at the end
         self.register_buffer("pseudo_centroids", torch.zeros(n_clusters, n_hidden))
         self.register_buffer("centroids", torch.zeros(n_clusters, n_embedding))
-        self.mean: torch.Tensor
-        self.scale: torch.Tensor
+        self.moments: torch.Tensor
         self.pseudo_centroids: torch.Tensor
         self.centroids: torch.Tensor
-        self.encoder = CellEncoder(len(mean), n_hidden, n_layers, n_heads, attention)
+        self.encoder = CellEncoder(n_genes, n_hidden, n_layers, n_heads, attention)
         self.projection = nn.Sequential(
             nn.Linear(n_hidden, n_hidden), nn.ReLU(), nn.Linear(n_hidden, max(1, n_hidden // 2))
         )
@@ -85,12 +84,15 @@ class CICLModule(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters are (scvi-tools asks a module for it)."""
-        return self.mean.device
+        return self.moments.device
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
-        """Z-score of log-normalised values, ``(n_cells, n_genes)``."""
-        x = (x - self.mean) / self.scale
-        return x if self.max_value is None else x.clamp_(-self.max_value, self.max_value)
+        """Z-score of log-normalised values, clipped and z-scored again, ``(n_cells, n_genes)``."""
+        mean, scale, clipped_mean, clipped_scale = self.moments
+        x = (x - mean) / scale
+        if self.max_value is None:
+            return x
+        return (x.clamp_(-self.max_value, self.max_value) - clipped_mean) / clipped_scale
 
     def augment(self, x: torch.Tensor) -> torch.Tensor:
         """Two random views of standardised cells, ``(2, n_cells, n_genes)``, drawn afresh at every call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,21 +75,36 @@ class Recipe:
         Names of the genes that are used, in the order of the training data.
     target_sum
         The median library size of the training cells; 0 where `kind` needs none.
-    mean, scale
-        Mean and standard deviation of each used gene over the training cells, ``(n_genes,)`` float32. A constant gene
-        has scale 1.
+    excluded
+        Names of the genes that the library size leaves out, since they dominate single cells.
+    max_value
+        Z-scores are clipped to [-max_value, max_value]; ``None`` where they are not.
+    moments
+        Mean and standard deviation of each used gene over the training cells, then those of its clipped z-score,
+        ``(4, n_genes)`` float32. A constant gene has standard deviation 1.
     """
 
     kind: Kind
     input_genes: np.ndarray
     genes: np.ndarray
+    excluded: np.ndarray
     target_sum: float
-    mean: np.ndarray
-    scale: np.ndarray
+    max_value: float | None
+    moments: np.ndarray
 
     @classmethod
     def fit(
-        cls, matrix: Matrix, names: np.ndarray, source: str, *, n_top_genes: int | None, is_representation: bool = False
+        cls,
+        matrix: Matrix,
+        names: np.ndarray,
+        source: str,
+        *,
+        n_top_genes: int | None = None,
+        min_cells: int = 1,
+        max_library: float | None = None,
+        max_share: float | None = None,
+        max_value: float | None = None,
+        is_representation: bool = False,
     ) -> tuple[Recipe, Matrix]:
         """Fit on the training cells, and transform them.
 
@@ -99,6 +115,16 @@ class Recipe:
         n_top_genes
             Genes to keep, by normalised dispersion; ``None`` keeps all. Scaled values have no dispersions:
             all are kept.
+        min_cells
+            Genes that fewer cells express are not chosen (fewer still where there are less than ten cells for each).
+        max_library
+            Libraries are brought to their median, and to no more than this: deeply sequenced cells would otherwise be
+            logged where the logarithm is steep for small counts.
+        max_share
+            Genes that hold a larger share of any cell are left out of its library size, unless that leaves a typical
+            cell with less than three quarters of its counts. ``None`` leaves none out.
+        max_value
+            Where to clip z-scores; ``None`` does not. Scaled values and representations are never clipped.
         is_representation
             The columns are dimensions of an embedding: all are kept, and they share one scale, since their variances
             tell how much each matters.
@@ -111,8 +137,11 @@ class Recipe:
         if not is_representation:
             logger.info("%s: %s.", source, _SAID[kind])
         target_sum = 0.0
+        excluded = np.zeros(len(names), dtype=bool)
         if kind in ("counts", "expression"):
             library = _row_sums(matrix)
+            if max_share is not None:
+                excluded = _dominant_genes(matrix, library, max_share)
             target_sum = float(np.median(library[library > 0]))
             if (library == 0).any():
                 warnings.warn(
@@ -122,14 +151,19 @@ class Recipe:
                     UserWarning,
                     stacklevel=2,
                 )
-        recipe = cls(kind, names, names, target_sum, np.zeros(0), np.zeros(0))
-        logged = recipe._log(matrix)
-        keep = _variable_genes(logged, None if kind == "scaled" else n_top_genes)
+            target_sum = min(target_sum, max_library or target_sum)
+        logged = _log(matrix, target_sum, excluded)
+        keep = _variable_genes(logged, None if kind == "scaled" else n_top_genes, min_cells)
         selected = logged[:, keep] if len(keep) < logged.shape[1] else logged
-        mean, scale = _moments(selected)
+        if kind == "scaled":
+            max_value = None
+        moments = np.concatenate((_moments(selected), np.zeros((1, len(keep))), np.ones((1, len(keep)))))
         if is_representation:
-            scale = np.full_like(scale, np.sqrt(np.mean(scale**2)))
-        return cls(kind, names, names[keep], target_sum, mean, scale), selected
+            moments[1] = np.sqrt(np.mean(moments[1] ** 2))
+        if max_value is not None:
+            moments[2:] = _moments(selected, z_score=moments[:2], max_value=max_value)
+        recipe = cls(kind, names, names[keep], names[excluded], target_sum, max_value, moments.astype(np.float32))
+        return recipe, selected
 
     def transform(self, matrix: Matrix, names: np.ndarray, source: str) -> Matrix:
         """New cells, brought to the training cells' genes and units; genes are matched by name.
@@ -161,30 +195,47 @@ class Recipe:
                 f"The model was trained on counts, but {source} holds values that are not whole numbers. "
                 "Pass the counts of the new cells (layer= names them)."
             )
-        logged = self._log(matrix)
+        logged = _log(matrix, self.target_sum, np.isin(needed, self.excluded))
         if len(self.genes) == logged.shape[1]:
             return logged
         position = {name: i for i, name in enumerate(needed)}
         return logged[:, [position[name] for name in self.genes]]
 
-    def _log(self, matrix: Matrix) -> Matrix:
-        """ln(1 + x / (library / median library)), on a new array."""
-        if not self.target_sum:
-            return matrix
-        library = _row_sums(matrix)
-        factor = (self.target_sum / np.where(library > 0, library, 1.0)).astype(np.float32)
-        if sparse.issparse(matrix):
-            logged = matrix.copy()
-            logged.data = np.log1p(logged.data * np.repeat(factor, np.diff(matrix.indptr)))
-            return logged
-        return np.log1p(matrix * factor[:, None])
+
+def _log(matrix: Matrix, target_sum: float, excluded: np.ndarray) -> Matrix:
+    """ln(1 + x / (library / target_sum)) on a new array, the library without the excluded genes."""
+    if not target_sum:
+        return matrix
+    library = _row_sums(matrix[:, ~excluded] if excluded.any() else matrix)
+    factor = (target_sum / np.where(library > 0, library, 1.0)).astype(np.float32)
+    if sparse.issparse(matrix):
+        logged = matrix.copy()
+        logged.data = np.log1p(logged.data * np.repeat(factor, np.diff(matrix.indptr)))
+        return logged
+    return np.log1p(matrix * factor[:, None])
+
+
+def _dominant_genes(matrix: Matrix, library: np.ndarray, max_share: float) -> np.ndarray:
+    """Genes that hold more than `max_share` of any cell; none if a typical cell would lose more than a quarter."""
+    dominant = np.zeros(matrix.shape[1], dtype=bool)
+    for rows in row_blocks(matrix):
+        block = matrix[rows]
+        if sparse.issparse(block):
+            dominant[block.indices[block.data > np.repeat(max_share * library[rows], np.diff(block.indptr))]] = True
+        else:
+            dominant |= (block > max_share * library[rows, None]).any(axis=0)
+    if not dominant.any():
+        return dominant
+    filled = library > 0
+    left = _row_sums(matrix[:, ~dominant])[filled] / library[filled]
+    return dominant if np.median(left) >= 0.75 else np.zeros_like(dominant)
 
 
 def _row_sums(matrix: Matrix) -> np.ndarray:
     return np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
 
 
-def _variable_genes(logged: Matrix, n_top_genes: int | None) -> np.ndarray:
+def _variable_genes(logged: Matrix, n_top_genes: int | None, min_cells: int) -> np.ndarray:
     """Columns of the genes to keep, in their order: the most variable ones by normalised dispersion, none constant."""
     if n_top_genes is None or n_top_genes >= logged.shape[1]:
         return np.arange(logged.shape[1])
@@ -200,21 +251,25 @@ def _variable_genes(logged: Matrix, n_top_genes: int | None) -> np.ndarray:
             AnnData(logged, var=pd.DataFrame(index=genes)), n_top_genes=n_top_genes, flavor="seurat", inplace=False
         )
     dispersion = table["dispersions_norm"].to_numpy(dtype=np.float64)
-    dispersion = np.where(np.isnan(dispersion), -np.inf, dispersion)
+    expressed = np.asarray((logged > 0).sum(axis=0)).ravel()
+    rare = expressed < min(min_cells, max(1, logged.shape[0] // 9))
+    dispersion = np.where(np.isnan(dispersion) | rare, -np.inf, dispersion)
     return np.sort(np.argsort(-dispersion, kind="stable")[:n_top_genes])
 
 
-def _moments(matrix: Matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (n - 1) of each column, block by block in float64."""
+def _moments(matrix: Matrix, z_score: np.ndarray | None = None, max_value: float = np.inf) -> np.ndarray:
+    """Mean and standard deviation (n - 1) of each column, ``(2, n_columns)``, block by block in float64.
+
+    With `z_score`, the mean and standard deviation of an earlier call, those of the clipped z-scores.
+    """
+
+    def blocks() -> Iterator[np.ndarray]:
+        for rows in row_blocks(matrix):
+            block = matrix[rows].toarray() if sparse.issparse(matrix) else matrix[rows]
+            yield block if z_score is None else np.clip((block - z_score[0]) / z_score[1], -max_value, max_value)
+
     n = matrix.shape[0]
-    total = np.zeros(matrix.shape[1])
-    squares = np.zeros(matrix.shape[1])
-    for rows in row_blocks(matrix):
-        total += np.asarray(matrix[rows].sum(axis=0, dtype=np.float64)).ravel()
-    mean = total / n
-    for rows in row_blocks(matrix):
-        block = matrix[rows]
-        block = block.toarray() if sparse.issparse(block) else block
-        squares += ((block - mean) ** 2).sum(axis=0)
+    mean = np.sum([block.sum(axis=0, dtype=np.float64) for block in blocks()], axis=0) / n
+    squares = np.sum([((block - mean) ** 2).sum(axis=0) for block in blocks()], axis=0)
     scale = np.sqrt(squares / max(n - 1, 1))
-    return mean.astype(np.float32), np.where(scale > 1e-6, scale, 1.0).astype(np.float32)
+    return np.stack((mean, np.where(scale > 1e-6, scale, 1.0)))
