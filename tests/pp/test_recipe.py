@@ -14,9 +14,11 @@ from scclu.pp import Recipe, canonical_order, read_matrix
 from scclu.pp.recipe import detect_kind
 
 
-def fit(adata, n_top_genes=None, **kwargs):
+def fit(adata, n_top_genes=None, settings=None, **kwargs):
     matrix, names, source = read_matrix(adata, **kwargs)
-    return Recipe.fit(matrix, names, source, n_top_genes=n_top_genes, is_representation="use_rep" in kwargs)
+    return Recipe.fit(
+        matrix, names, source, n_top_genes=n_top_genes, **(settings or {}), is_representation="use_rep" in kwargs
+    )
 
 
 def dense(matrix):
@@ -30,7 +32,7 @@ def test_equals_scanpy(adata):
     sc.pp.highly_variable_genes(adata, n_top_genes=20, subset=True)
     assert recipe.genes.tolist() == adata.var_names.tolist()
     np.testing.assert_allclose(dense(logged), adata.X.toarray(), rtol=1e-5)
-    scaled = (dense(logged) - recipe.mean) / recipe.scale
+    scaled = (dense(logged) - recipe.moments[0]) / recipe.moments[1]
     np.testing.assert_allclose(scaled, sc.pp.scale(adata.X.toarray()), atol=1e-4)
 
 
@@ -95,7 +97,7 @@ def test_log_and_scaled_values_are_not_changed(adata):
 def test_representation_keeps_the_ratio_of_its_variances(adata):
     adata.obsm["X_rep"] = np.random.default_rng(0).standard_normal((adata.n_obs, 3)) * [10, 1, 0.1]
     recipe, _ = fit(adata, use_rep="X_rep")
-    assert np.ptp(recipe.scale) == 0
+    assert np.ptp(recipe.moments[1]) == 0
 
 
 def test_empty_cells_warn_and_stay_finite(adata):
@@ -111,7 +113,46 @@ def test_constant_genes_have_scale_one(adata):
     adata.X = adata.X.toarray()
     adata.X[:, 0] = 0
     recipe, _ = fit(adata)
-    assert recipe.scale[0] == 1 and (recipe.scale > 0).all()
+    assert recipe.moments[1, 0] == 1 and (recipe.moments[1] > 0).all()
+
+
+def test_clipped_z_scores_are_z_scores(adata):
+    recipe, logged = fit(adata, settings={"max_value": 1.0})
+    mean, scale, clipped_mean, clipped_scale = recipe.moments
+    clipped = (np.clip((dense(logged) - mean) / scale, -1, 1) - clipped_mean) / clipped_scale
+    np.testing.assert_allclose(clipped.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(clipped.std(0, ddof=1), 1, atol=1e-5)
+
+
+def test_genes_that_dominate_single_cells_are_left_out_of_the_library():
+    counts = np.ones((50, 100), dtype=np.float32)
+    counts[0, 0] = 1000
+    for storage in (np.asarray, sparse.csr_matrix):
+        recipe, logged = fit(AnnData(storage(counts)), settings={"max_share": 0.05})
+        assert recipe.excluded.tolist() == ["0"]
+        np.testing.assert_allclose(dense(logged)[:, 1:], dense(logged)[0, 1])  # the other genes of cell 0 as elsewhere
+        np.testing.assert_array_equal(dense(recipe.transform(*read_matrix(AnnData(storage(counts))))), dense(logged))
+
+
+def test_genes_that_hold_most_of_every_cell_stay_in_the_library():
+    counts = np.ones((50, 100), dtype=np.float32)
+    counts[:, 0] = 1000
+    recipe, _ = fit(AnnData(counts), settings={"max_share": 0.05})
+    assert recipe.excluded.tolist() == []
+
+
+def test_large_libraries_are_brought_down():
+    recipe, _ = fit(AnnData(np.full((20, 30), 1000.0)), settings={"max_library": 1e4})
+    assert recipe.target_sum == 1e4
+
+
+def test_rare_genes_are_not_chosen():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (100, 50)).astype(np.float32)
+    counts[:, 0] = 0
+    counts[3, 0] = 200
+    assert "0" in fit(AnnData(counts), n_top_genes=10)[0].genes
+    assert "0" not in fit(AnnData(counts), n_top_genes=10, settings={"min_cells": 10})[0].genes
 
 
 @settings(max_examples=50, deadline=None)

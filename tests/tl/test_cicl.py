@@ -81,10 +81,13 @@ def test_unknown_number_of_clusters(adata):
 
 def test_use_rep(adata):
     adata.obsm["X_rep"] = np.random.default_rng(0).standard_normal((adata.n_obs, 10)).astype(np.float32)
-    cicl(adata, 3, use_rep="X_rep", key_added="from_rep")
-    first = adata.obsm["X_from_rep"]
-    cicl(adata, 3)
-    assert not np.allclose(first, adata.obsm["X_cicl"])
+    cicl(adata, 3, use_rep="X_rep", n_components=0)
+    first = adata.obsm["X_cicl"]
+    adata.obsm["X_rep"] = adata.obsm["X_rep"] + 100  # a shift is taken out
+    cicl(adata, 3, use_rep="X_rep", n_components=0)
+    np.testing.assert_allclose(adata.obsm["X_cicl"], first, atol=0.05)
+    cicl(adata, 3, n_components=0)
+    assert not np.allclose(first, adata.obsm["X_cicl"], atol=0.5)
 
 
 def test_running_again_replaces_the_results(adata):

@@ -45,6 +45,30 @@ def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
     return kmeans(scaled_components(adata, seed=seed), n_clusters, random_state=seed)[0]
 
 
+def scvi_kmeans(adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, seed: int = 0) -> np.ndarray:
+    """K-means on the latent space of scVI with its default training, labels ``(n_obs,)`` int.
+
+    The genes are the highly variable ones of :func:`scaled_components`; scVI reads their counts. It seeds the global
+    random state, as it does for every user.
+    """
+    import scvi
+
+    work = AnnData(adata.X.copy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scvi-tools and Lightning, about their own defaults
+        sc.pp.filter_genes(work, min_cells=3)
+        logged = sc.pp.log1p(sc.pp.normalize_total(work, copy=True), copy=True)
+        if work.n_vars > n_top_genes:
+            table = sc.pp.highly_variable_genes(logged, n_top_genes=n_top_genes, inplace=False)
+            work = work[:, table["highly_variable"].to_numpy()].copy()
+        scvi.settings.seed = seed
+        scvi.model.SCVI.setup_anndata(work)
+        model = scvi.model.SCVI(work)
+        model.train(enable_progress_bar=False)
+        latent = model.get_latent_representation()
+    return kmeans(latent, n_clusters, random_state=seed)[0]
+
+
 def leiden_clusters(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> np.ndarray:
     """Leiden at a resolution on the neighbours in principal components, labels ``(n_obs,)`` int."""
     return leiden(scaled_components(adata, seed=seed), resolution=resolution, random_state=seed)

@@ -17,7 +17,7 @@ _REFERENCE_CELLS = 20_000
 _GROUPS = 300
 _POWERS = (0.25, 0.5, 0.75)
 _DIMENSIONS = (12, 15, 20)
-_KMEANS_POWERS = (0.0, 0.0, 0.25, 0.5)
+_KMEANS_POWERS = (0.0, 0.25)
 
 
 def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hidden: int | None = None) -> np.ndarray:
@@ -25,7 +25,7 @@ def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hi
 
     No single clustering is right for all data: K-means cuts a dominant type in two, mixtures of one covariance follow
     elongated types, and a cell far from the origin counts for more or less as its row is scaled. So nine mixtures with
-    a shared covariance (three row scalings x three numbers of principal components) and four K-means vote. Cells with
+    a shared covariance (three row scalings x three numbers of principal components) and two K-means vote. Cells with
     like votes are gathered in at most 300 groups, and average linkage on the share of votes that two groups have in
     common (co-association) joins the groups into `n_clusters`. Time and memory are linear in the number of cells.
 
@@ -44,7 +44,8 @@ def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hi
     -------
     Labels ``(n_cells,)`` int.
     """
-    with threadpool_limits(1), warnings.catch_warnings():
+    # identical cells have no variance to divide by
+    with threadpool_limits(1), np.errstate(invalid="ignore"), warnings.catch_warnings():
         # fewer distinct cells than clusters, or a mixture that is still moving: the vote decides
         warnings.simplefilter("ignore", ConvergenceWarning)
         votes = np.column_stack(_votes(embedding, n_clusters, random_state, n_hidden or 0))
@@ -93,16 +94,15 @@ def _mixture(values: np.ndarray, n_clusters: int, n_dims: int, seed: int) -> np.
 def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """Average linkage on the co-association of groups of cells with like votes."""
     n_cells, n_votes = votes.shape
+    _, group = np.unique(votes, axis=0, return_inverse=True)
     columns = votes + np.arange(n_votes) * (votes.max() + 1)
     one_hot = sparse.csr_matrix(
         (np.ones(votes.size, np.float32), columns.ravel(), np.arange(0, votes.size + 1, n_votes)),
         shape=(n_cells, int(columns.max()) + 1),
     )
-    if n_cells > _GROUPS:
+    if group.max() >= _GROUPS:
         model = MiniBatchKMeans(_GROUPS, random_state=seed, n_init=1, batch_size=1024)
         group = model.fit(one_hot[:_REFERENCE_CELLS]).predict(one_hot)
-    else:
-        group = np.arange(n_cells)
     _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
     member = sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(len(sizes), n_cells))
     share = (member @ one_hot).toarray() / sizes[:, None]

@@ -85,7 +85,8 @@ def scaled_components(values: np.ndarray, n_components: int, random_state: int) 
     The mean ``(n_features,)`` and the axes ``(n_features, n_found)``, float32; `n_found` is less
     than `n_components` where there are too few cells.
     """
-    pca = PCA(min(n_components, len(values) - 1), svd_solver="randomized", random_state=random_state).fit(values)
+    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
+        pca = PCA(min(n_components, len(values) - 1), svd_solver="randomized", random_state=random_state).fit(values)
     projected = pca.transform(values)
     spread = float(np.sqrt((projected**2).sum(1).mean()))
     axes = pca.components_.T / (spread if spread > 1e-12 else 1.0)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from scclu.cluster import consensus, kmeans, partition
+from scclu.cluster.final import by_size
+from scclu.metrics import ari
+
+module = sys.modules["scclu.cluster.consensus"]
+
+
+@pytest.fixture
+def blobs():
+    rng = np.random.default_rng(0)
+    types = rng.choice(4, 600, p=[0.7, 0.2, 0.07, 0.03])
+    centres = 8 * rng.standard_normal((4, 10))
+    return (centres[types] + rng.standard_normal((600, 10))).astype(np.float32), types
+
+
+@pytest.mark.parametrize("method", ["consensus", "kmeans"])
+def test_finds_blobs_of_very_different_sizes(blobs, method):
+    embedding, types = blobs
+    labels = partition(embedding, 4, method=method, random_state=0)
+    assert ari(types, labels) > (0.99 if method == "consensus" else 0.9)
+    assert (np.diff(np.bincount(labels)) <= 0).all()
+
+
+def test_average_linkage_equals_scipy():
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((25, 3))
+    distance = np.linalg.norm(points[:, None] - points, axis=2)
+    mine = module.average_linkage(distance.copy(), np.ones(25), 5)
+    assert ari(fcluster(linkage(squareform(distance, checks=False), "average"), 5, "maxclust"), mine) == 1
+
+
+def test_average_linkage_weighs_groups_by_their_cells():
+    """A group of three cells is the same as the three cells."""
+    points = np.array([[0.0], [0.0], [0.0], [1.0], [2.1], [2.1], [5.0]])
+    groups, sizes = np.unique(points, return_counts=True)
+    expanded = module.average_linkage(np.abs(points - points.T), np.ones(7), 2)
+    grouped = module.average_linkage(np.abs(groups[:, None] - groups), sizes, 2)
+    assert ari(expanded, np.repeat(grouped, sizes)) == 1
+
+
+def test_more_votes_than_groups(blobs, monkeypatch):
+    monkeypatch.setattr(module, "_GROUPS", 5)
+    assert ari(blobs[1], consensus(blobs[0], 4, random_state=0)) > 0.9
+
+
+def test_cells_beyond_the_reference(blobs, monkeypatch):
+    monkeypatch.setattr(module, "_REFERENCE_CELLS", 200)
+    assert ari(blobs[1], consensus(blobs[0], 4, random_state=0)) > 0.95
+
+
+def test_identical_cells_are_one_cluster():
+    assert consensus(np.ones((50, 5), np.float32), 3, random_state=0).max() == 0
+
+
+def test_scale_rows():
+    x = np.array([[1.0, 3.0, 4.0], [2.0, 30.0, 40.0]])
+    np.testing.assert_allclose(module.scale_rows(x, 0.0, 1), x)
+    unit = module.scale_rows(x, 1.0, 1)
+    np.testing.assert_array_equal(unit[:, 0], x[:, 0])
+    norms = np.linalg.norm(unit[:, 1:], axis=1)
+    assert norms[0] == pytest.approx(norms[1])
+    assert (norms**2).sum() == pytest.approx((x[:, 1:] ** 2).sum())
+
+
+def test_by_size():
+    np.testing.assert_array_equal(by_size(np.array([5, 5, 2, 9, 9, 9])), [1, 1, 2, 0, 0, 0])
+
+
+def test_kmeans_warm_start_keeps_the_order_of_its_centroids():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0], [10, 0], [0, 10]], dtype=np.float32)
+    embedding = (centres[rng.integers(0, 3, 90)] + rng.standard_normal((90, 2))).astype(np.float32)
+    _, found = kmeans(embedding, 3, random_state=0, init=centres)
+    np.testing.assert_allclose(found, centres, atol=0.6)
