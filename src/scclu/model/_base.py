@@ -294,7 +294,7 @@ class ClusteringModel(BaseModelClass):
         )
         model.n_clusters = state["init_params"]["n_clusters"]
         model.n_clusters_source = state["n_clusters_source"]
-        model._build_module()
+        model.module = model._new_module()
         model.module.centroids = torch.zeros_like(weights["centroids"])  # empty clusters have no centroid
         model.module.load_state_dict(weights)
         model.module.eval()
@@ -315,7 +315,8 @@ class ClusteringModel(BaseModelClass):
             model._adata = adata
         return model
 
-    def _build_module(self) -> None:
+    def _new_module(self) -> torch.nn.Module:
+        """The network, with fresh weights."""
         raise NotImplementedError
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from anndata import AnnData
 
-from scclu.cluster import CLUSTER_METHODS, kmeans
+from scclu.cluster import kmeans
 from scclu.module import CICLModule
 from scclu.nn.encoder import Attention
 from scclu.train import CellBatches, CICLPlan, batch_tensor, embed_cells, fit, isolated_randomness
@@ -18,97 +18,12 @@ from scclu.train.plan import CentroidRefresh
 
 from ._base import ClusteringModel
 from ._checks import check_choice, check_number
+from ._cicl_settings import PRESETS, CICLSettings
 
 logger = logging.getLogger(__name__)
 
 # centroids are found on this many cells where there are more
 _REFERENCE_CELLS = 20_000
-
-
-@dataclass(frozen=True)
-class CICLSettings:
-    """One value for each setting of CICL."""
-
-    n_top_genes: int
-    min_cells: int
-    max_library: float | None
-    max_share: float | None
-    max_value: float | None
-    n_layers: int
-    n_heads: int
-    n_hidden: int
-    attention: Attention
-    mask_rate: float
-    noise_scale: float
-    temperature: float
-    cluster_weight: float
-    dof: float
-    centroid_refresh: CentroidRefresh
-    n_components: int
-    cluster_method: str
-    batch_size: int
-    # steps of the whole training from 4,000 cells on; fewer, down to 0.4 of them, for fewer cells. None: max_epochs
-    n_steps: int | None
-    max_epochs: int
-    lr: float
-    weight_decay: float
-    one_cycle: bool
-
-
-PRESETS = {
-    # found on the data sets of docs/deviations.md
-    "default": CICLSettings(
-        n_top_genes=2000,
-        min_cells=10,
-        max_library=1e4,
-        max_share=0.05,
-        max_value=5.0,
-        n_layers=2,
-        n_heads=2,
-        n_hidden=128,
-        attention="cell",
-        mask_rate=0.8,
-        noise_scale=0.0,
-        temperature=0.2,
-        cluster_weight=0.1,
-        dof=1.0,
-        centroid_refresh="epoch",
-        n_components=20,
-        cluster_method="consensus",
-        batch_size=256,
-        n_steps=150,
-        max_epochs=1000,
-        lr=1e-3,
-        weight_decay=1e-4,
-        one_cycle=True,
-    ),
-    # Table 2 and section 2 of the paper; heads, which it does not give, as in the authors' program
-    "paper": CICLSettings(
-        n_top_genes=500,
-        min_cells=1,
-        max_library=None,
-        max_share=None,
-        max_value=None,
-        n_layers=4,
-        n_heads=2,
-        n_hidden=1024,
-        attention="batch",
-        mask_rate=0.0,
-        noise_scale=1.0,
-        temperature=0.5,
-        cluster_weight=0.1,
-        dof=1.0,
-        centroid_refresh="minibatch",
-        n_components=0,
-        cluster_method="kmeans",
-        batch_size=6000,
-        n_steps=None,
-        max_epochs=1000,
-        lr=1e-5,
-        weight_decay=0.0,
-        one_cycle=False,
-    ),
-}
 
 
 class CICL(ClusteringModel):
@@ -203,7 +118,6 @@ class CICL(ClusteringModel):
         values = asdict(PRESETS[preset])
         values |= {name: arguments[name] for name in values if arguments.get(name) is not None}
         self.settings = CICLSettings(**values)
-        _check(self.settings)
         super().__init__(
             adata,
             n_clusters,
@@ -215,17 +129,17 @@ class CICL(ClusteringModel):
         )
         self.init_params_ = self._get_init_params(arguments)
         if adata is not None:
-            self._build_module()
+            self.module = self._new_module()
 
     @property
     def dof(self) -> float:
         """Alpha of Eq. 8."""
         return self.settings.dof
 
-    def _build_module(self) -> None:
+    def _new_module(self) -> CICLModule:
         settings = self.settings
         with isolated_randomness(self.random_state):
-            self.module = CICLModule(
+            return CICLModule(
                 torch.from_numpy(self.recipe.moments),
                 self.n_clusters,
                 n_layers=settings.n_layers,
@@ -273,39 +187,27 @@ class CICL(ClusteringModel):
         RuntimeError
             If the model was loaded from a file without its cells.
         KeyboardInterrupt
-            If the user interrupts; the model is then as untrained as before.
+            If the user interrupts; the model is then what it was before.
         """
-        settings = self.settings
         if self._matrix is None:
             raise RuntimeError(
                 "A model that was loaded from a file has no cells to train on. Make a new one from adata."
             )
-        batch_size = (
-            settings.batch_size if batch_size is None else check_number("batch_size", batch_size, integer=True, low=1)
-        )
+        if batch_size is None:
+            batch_size = self.settings.batch_size
+        check_number("batch_size", batch_size, integer=True, low=1)
+        n_cells, n_genes = self._matrix.shape
         data = CellBatches(self._matrix, batch_size, self.random_state)
         steps_per_epoch = len(data.sampler)
-        if max_epochs is not None:
-            check_number("max_epochs", max_epochs, integer=True, low=1)
-        elif settings.n_steps is not None:
-            n_steps = settings.n_steps * np.clip(np.sqrt(self._matrix.shape[0] / 4000), 0.4, 1)
-            max_epochs = max(1, round(n_steps / steps_per_epoch))
-        else:
-            max_epochs = settings.max_epochs
-        self._build_module()  # training again starts again
-        plan = CICLPlan(
-            self.module,
-            refresh=self._refresh_centroids,
-            cluster=self._cluster,
-            n_steps=max_epochs * steps_per_epoch,
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            one_cycle=settings.one_cycle,
-            centroid_refresh=settings.centroid_refresh,
-        )
+        if max_epochs is None:
+            max_epochs = self.settings.n_epochs(n_cells, steps_per_epoch)
+        check_number("max_epochs", max_epochs, integer=True, low=1)
+        module = self._new_module()  # training again starts again; the old network stays until the new one is ready
+        plan = self._plan(module, max_epochs * steps_per_epoch)
         logger.info(
             "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
-            *self._matrix.shape,
+            n_cells,
+            n_genes,
             max_epochs,
             steps_per_epoch,
             batch_size,
@@ -320,34 +222,29 @@ class CICL(ClusteringModel):
                 precision=precision,
                 **trainer_kwargs,
             )
-        self.history_ = {name: np.array(values) for name, values in plan.history.items()}
-        reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(self.module.device)
         with torch.inference_mode():
-            self.module.eval().fit_embedding(reference, self.random_state)
-        n_hidden = self.module.joint.n_components[0] if self.module.joint is not None else None
-        self._finish(cluster_method=settings.cluster_method, n_hidden=n_hidden)
+            reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(module.device)
+            module.eval().fit_embedding(reference, self.random_state)
+        self.module = module
+        self.history_ = {name: np.array(values) for name, values in plan.history.items()}
+        n_hidden = module.joint.n_components[0] if module.joint is not None else None
+        self._finish(cluster_method=self.settings.cluster_method, n_hidden=n_hidden)
 
-    def _cluster(self, embedding: np.ndarray, last: np.ndarray | None) -> np.ndarray:
-        """Centroids of an embedding, from the last ones where there are any."""
-        return kmeans(embedding, self.n_clusters, random_state=self.random_state, init=last, n_init=3, max_iter=50)[1]
+    def _plan(self, module: CICLModule, n_steps: int) -> CICLPlan:
+        def cluster(hidden: np.ndarray, last: np.ndarray | None) -> np.ndarray:
+            return kmeans(hidden, self.n_clusters, random_state=self.random_state, init=last, n_init=3, max_iter=50)[1]
 
-    def _refresh_centroids(self, last: np.ndarray | None) -> np.ndarray:
-        # the cells are in random order, so the first ones are a random sample
-        embedding = embed_cells(
-            self.module.encode, self._matrix[:_REFERENCE_CELLS], self.module.device, batch_size=1024
+        def refresh(last: np.ndarray | None) -> np.ndarray:
+            # the cells are in random order, so the first ones are a random sample
+            return cluster(embed_cells(module.encode, self._matrix[:_REFERENCE_CELLS], module.device, 1024), last)
+
+        return CICLPlan(
+            module,
+            refresh=refresh,
+            cluster=cluster,
+            n_steps=n_steps,
+            lr=self.settings.lr,
+            weight_decay=self.settings.weight_decay,
+            one_cycle=self.settings.one_cycle,
+            centroid_refresh=self.settings.centroid_refresh,
         )
-        return self._cluster(embedding, last)
-
-
-def _check(settings: CICLSettings) -> None:
-    for name in ("n_top_genes", "n_layers", "n_heads", "n_hidden"):
-        check_number(name, getattr(settings, name), integer=True, low=1)
-    check_number("n_components", settings.n_components, integer=True, low=0)
-    check_choice("attention", settings.attention, ("cell", "batch"))
-    check_choice("centroid_refresh", settings.centroid_refresh, ("epoch", "minibatch"))
-    check_choice("cluster_method", settings.cluster_method, CLUSTER_METHODS)
-    check_number("mask_rate", settings.mask_rate, low=0, below=1)
-    check_number("noise_scale", settings.noise_scale, low=0)
-    check_number("cluster_weight", settings.cluster_weight, low=0)
-    check_number("temperature", settings.temperature, above=0)
-    check_number("dof", settings.dof, above=0)
