@@ -10,7 +10,8 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits
+
+from .kmeans import one_thread
 
 # every partition is fitted on this many cells where there are more, and the rest is assigned
 _REFERENCE_CELLS = 20_000
@@ -45,7 +46,7 @@ def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hi
     Labels ``(n_cells,)`` int.
     """
     # identical cells have no variance to divide by
-    with threadpool_limits(1), np.errstate(invalid="ignore"), warnings.catch_warnings():
+    with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
         # fewer distinct cells than clusters, or a mixture that is still moving: the vote decides
         warnings.simplefilter("ignore", ConvergenceWarning)
         votes = np.column_stack(_votes(embedding, n_clusters, random_state, n_hidden or 0))

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # below this many values per iteration, threads cost more than they do
 _SERIAL_WORK = 5_000_000
+
+
+@cache
+def _threadpools() -> ThreadpoolController:
+    # finding the libraries takes longer than a K-means of a few hundred cells
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager:
+    """Run the numerical libraries on one thread inside the block."""
+    return _threadpools().limit(limits=1)
 
 
 def kmeans(
@@ -51,7 +63,7 @@ def kmeans(
         random_state=random_state,
     )
     small = embedding.size * n_clusters < _SERIAL_WORK
-    with threadpool_limits(1) if small else nullcontext(), warnings.catch_warnings():
+    with one_thread() if small else nullcontext(), warnings.catch_warnings():
         # fewer distinct cells than clusters: whoever asked for the clusters says so, once
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = model.fit_predict(embedding)
