@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,16 @@ class _SparseDense(torch.autograd.Function):
 def _to_torch(matrix: sparse.csr_matrix, dtype: torch.dtype, device: torch.device | str) -> Tensor:
     """CSR tensor; 32-bit indices where they fit, since the product is bound by memory traffic."""
     index = torch.int32 if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max else torch.int64
-    return torch.sparse_csr_tensor(
-        torch.as_tensor(matrix.indptr).to(index),
-        torch.as_tensor(matrix.indices).to(index),
-        torch.as_tensor(matrix.data).to(dtype),
-        size=matrix.shape,
-        device=device,
-        check_invariants=False,
-    )
+    with warnings.catch_warnings():
+        # torch says that CSR is young, and that it does not check what scipy has made
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.as_tensor(matrix.indptr).to(index),
+            torch.as_tensor(matrix.indices).to(index),
+            torch.as_tensor(matrix.data).to(dtype),
+            size=matrix.shape,
+            device=device,
+        )
 
 
 @dataclass(frozen=True)
