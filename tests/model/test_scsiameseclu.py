@@ -121,6 +121,8 @@ def test_each_loss_can_be_switched_off(adata, weight):
     assert gone[weight] not in model.history and len(set(model.predict())) == 3
 
 
+# on so few cells
+@pytest.mark.filterwarnings("ignore:.*clusters are empty")
 def test_paper_preset():
     adata = simulated_counts(150, 300)
     model = make(adata, preset="paper")

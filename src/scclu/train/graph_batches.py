@@ -121,6 +121,10 @@ class GraphBatches(pl.LightningDataModule):
         factors = torch.from_numpy(self._counts.size_factors[rows])
         return batch_tensor(self._counts.matrix, rows), factors, torch.from_numpy(some)
 
+    def transfer_batch_to_device(self, batch: CellBatch, device: torch.device, dataloader_idx: int) -> CellBatch:
+        """Lightning does not know sparse operators."""
+        return batch.to(device)
+
     def train_dataloader(self) -> DataLoader:
         """The loader that Lightning asks for."""
         return DataLoader(_Epoch(self), batch_size=None)

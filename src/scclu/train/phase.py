@@ -51,10 +51,6 @@ class PhasePlan(HistoryPlan):
             with torch.no_grad():
                 self._refresh(self.current_epoch)
 
-    def transfer_batch_to_device(self, batch: CellBatch, device: torch.device, dataloader_idx: int) -> CellBatch:
-        """Lightning does not know sparse operators."""
-        return batch.to(device)
-
     def training_step(self, batch: CellBatch) -> torch.Tensor:
         """One batch, in float32: sparse products know no other precision."""
         with torch.autocast(batch.features.device.type, enabled=False):

@@ -86,6 +86,7 @@ class JointRefresh:
             adjacency: sparse.csr_matrix = self.batches.adjacency
             self.batches.prune(drop_weak_edges(adjacency, embedding.numpy(), self.edge_drop))
 
+    @torch.no_grad()
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
         """Put the centres on clusters found anew; returns their proportions, ``(n_clusters,)``."""
         cells = embedding.numpy()
