@@ -57,7 +57,8 @@ class ScSiameseClu(ClusteringModel):
     n_components
         Principal components that are the features of a cell, and that neighbours are found in.
     n_neighbors
-        Neighbours of a cell by Pearson correlation; a neighbour of either direction makes an edge.
+        Neighbours of a cell by Pearson correlation, at most a third of the cells; a neighbour of either direction makes
+        an edge.
     n_latent
         Width d of the embedding.
     edge_drop
@@ -152,7 +153,8 @@ class ScSiameseClu(ClusteringModel):
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
         components = fit_projection(self._projection, self._matrix, self.random_state)
         if graph is None:
-            graph = pearson_knn(components.numpy(), self.settings.n_neighbors)
+            # a graph that joins all of a few cells would make them equal
+            graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
         self._reference = ReferenceGraph(components, graph, graph)
         self._build_module()
 
