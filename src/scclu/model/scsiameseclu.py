@@ -23,7 +23,7 @@ from scclu.pp.counts import Counts, read_counts
 from scclu.pp.neighbors import as_adjacency, select_neighbors
 from scclu.train import fit, isolated_randomness
 from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
-from scclu.train.phase import PhasePlan
+from scclu.train.phase import run_phases
 from scclu.train.refresh import JointRefresh, embed_whole
 
 from ._base import ClusteringModel
@@ -274,7 +274,7 @@ class ScSiameseClu(ClusteringModel):
             min(batch_size, self._matrix.shape[0]),
         )
         with isolated_randomness(self.random_state):
-            self.history_ = self._run_phases(run, batches, refresh)
+            self.history_ = run_phases(self.module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
         embedding = embed_whole(self.module, batches)
         if not settings.ot_weight:
             refresh.set_clusters(embedding)
@@ -309,27 +309,6 @@ class ScSiameseClu(ClusteringModel):
             every=max(1, round(batches.n_batches / (8 * EPOCH_STEPS))),
             seed=self.random_state,
         )
-
-    def _run_phases(self, run: Any, batches: GraphBatches, refresh: JointRefresh) -> dict[str, np.ndarray]:
-        module, settings = self.module, self.settings
-        phases = {
-            "expression": PhasePlan(
-                module, module.expression_loss, module.gene_autoencoder.parameters(), lr=settings.lr
-            ),
-            "graph": PhasePlan(module, module.graph_loss, module.graph_autoencoder.parameters(), lr=settings.lr),
-            "joint": PhasePlan(module, module.joint_loss, module.parameters(), lr=settings.joint_lr, refresh=refresh),
-        }
-        history = {}
-        for name, plan in phases.items():
-            batches.with_counts = name == "joint"
-            run(plan, batches, description=f"Training: {name}")
-            n_epochs = len(plan.history["loss"])
-            for term, values in plan.history.items():
-                padded = np.full(n_epochs, np.nan)
-                padded[n_epochs - len(values) :] = values
-                history[f"{name}_{term}"] = padded
-        history["joint_changed_cells"] = np.array(refresh.changed)
-        return history
 
     def _assign(self, embedding: torch.Tensor) -> None:
         """Each cell to its likeliest cluster."""
