@@ -132,19 +132,33 @@ class ClusteringModel(BaseModelClass):
         labels = partition(
             embedding, self.n_clusters, method=cluster_method, random_state=self.random_state, n_hidden=n_hidden
         )
-        n_found = int(labels.max()) + 1
-        if n_found < self.n_clusters:
+        centroids = np.stack([embedding[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)])
+        self._keep(embedding, labels, centroids)
+
+    def _keep(self, embedding: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> None:
+        """Keep the results, given in the order of training, in the order of `adata`."""
+        if len(centroids) < self.n_clusters:
             warnings.warn(
-                f"{self.n_clusters - n_found} of {self.n_clusters} clusters are empty: the data does not support that "
-                "many. Pass a smaller n_clusters.",
+                f"{self.n_clusters - len(centroids)} of {self.n_clusters} clusters are empty: the data does not "
+                "support that many. Pass a smaller n_clusters.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        centroids = np.stack([embedding[labels == k].mean(axis=0) for k in range(n_found)])
         self.module.centroids = torch.from_numpy(centroids).to(self.module.device)
         back = np.argsort(self._order)
         self._embedding, self.labels_ = embedding[back], labels[back]
         self.is_trained_ = True
+
+    def _extra_tensors(self) -> dict[str, torch.Tensor]:
+        """What a model needs for new cells beside its module."""
+        return {}
+
+    def _restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take back what :meth:`_extra_tensors` gave, before the module is built."""
+
+    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+        """The embedding of the training cells of a loaded model."""
+        return self.get_latent_representation(adata)
 
     def _check_trained(self) -> None:
         if not self.is_trained_:
@@ -244,6 +258,8 @@ class ClusteringModel(BaseModelClass):
             "history": self.history_,
         }
         tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        tensors |= {f"extra.{name}": tensor for name, tensor in self._extra_tensors().items()}
+        tensors["moments"] = torch.from_numpy(self.recipe.moments)
         tensors["labels"] = torch.from_numpy(self.labels_)
         write_model(Path(dir_path), state, tensors, overwrite=overwrite)
 
@@ -280,7 +296,8 @@ class ClusteringModel(BaseModelClass):
         """
         state, tensors = read_model(Path(dir_path), cls.__name__)
         labels = tensors.pop("labels").numpy()
-        weights = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+        weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
+        extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
         recipe = state["recipe"]
         model = cls(None, registry={"setup_args": state["setup_args"], "field_registries": {}}, **state["init_params"])
         model.recipe = Recipe(
@@ -290,10 +307,11 @@ class ClusteringModel(BaseModelClass):
             np.array(recipe["excluded"], dtype=object),
             recipe["target_sum"],
             recipe["max_value"],
-            weights["moments"].numpy(),
+            tensors.pop("moments").numpy(),
         )
         model.n_clusters = state["init_params"]["n_clusters"]
         model.n_clusters_source = state["n_clusters_source"]
+        model._restore(extra)
         model.module = model._new_module()
         model.module.centroids = torch.zeros_like(weights["centroids"])  # empty clusters have no centroid
         model.module.load_state_dict(weights)
@@ -310,7 +328,7 @@ class ClusteringModel(BaseModelClass):
                     f"The model was trained on {len(labels)} cells, but adata has {adata.n_obs}. "
                     "Load without adata, and pass new cells to predict(adata) or get_latent_representation(adata)."
                 )
-            model._embedding = model.get_latent_representation(adata)
+            model._embedding = model._embed_training_cells(adata)
             model.labels_ = labels
             model._adata = adata
         return model

@@ -28,3 +28,19 @@ def student_t(embedding: torch.Tensor, centroids: torch.Tensor, dof: float = 1.0
     """
     squared = torch.cdist(embedding, centroids, compute_mode="donot_use_mm_for_euclid_dist") ** 2
     return torch.softmax(-(dof + 1) / 2 * torch.log1p(squared / dof), dim=1)
+
+
+def log_student_t(embedding: torch.Tensor, centroids: torch.Tensor, dof: float = 1.0) -> torch.Tensor:
+    """Logarithm of :func:`student_t` by matrix products, whose gradients are finite where a cell is at a centroid.
+
+    Parameters
+    ----------
+    embedding, centroids, dof
+        As in :func:`student_t`.
+
+    Returns
+    -------
+    log q, ``(n_cells, n_clusters)``.
+    """
+    squared = embedding.square().sum(1, keepdim=True) - 2 * embedding @ centroids.T + centroids.square().sum(1)
+    return torch.log_softmax(-0.5 * (dof + 1) * torch.log1p(squared.clamp_min(0) / dof), dim=1)

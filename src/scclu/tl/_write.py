@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from scclu.model._base import ClusteringModel
 from scclu.pp import in_memory, select_matrix
+from scclu.pp.neighbors import select_neighbors
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +34,47 @@ def h5ad_safe(value: Any) -> Any:
     return str(value)
 
 
-def model_input(adata: AnnData, *, layer: str | None, use_rep: str | None) -> AnnData:
-    """An AnnData of the matrix alone, sharing its memory: what a model registers in it never reaches the user's."""
+def model_input(
+    adata: AnnData,
+    *,
+    layer: str | None,
+    use_rep: str | None,
+    count_layers: Iterable[str | None] = (),
+    neighbors_key: str | None = None,
+) -> AnnData:
+    """An AnnData of what a model reads, sharing its memory: what is registered in it never reaches the user's.
+
+    Parameters
+    ----------
+    adata
+        The user's.
+    layer, use_rep
+        The matrix.
+    count_layers
+        Layers that may hold counts, taken along where they are there; ``None`` is ``X``.
+    neighbors_key
+        A graph to take along.
+    """
     values, names, _ = select_matrix(adata, layer=layer, use_rep=use_rep)
     values = in_memory(values)
     obs = pd.DataFrame(index=pd.RangeIndex(adata.n_obs).astype(str))
-    if use_rep is not None:
-        return AnnData(obs=obs, obsm={use_rep: values})
-    return AnnData(values, obs=obs, var=pd.DataFrame(index=names), layers={} if layer is None else {layer: values})
+    layers = {} if layer is None else {layer: values}
+    layers |= {
+        name: in_memory(adata.layers[name]) for name in count_layers if name is not None and name in adata.layers
+    }
+    if use_rep is None:
+        shell = AnnData(values, obs=obs, var=pd.DataFrame(index=names), layers=layers)
+    elif count_layers:
+        x = in_memory(adata.X) if None in count_layers and adata.X is not None else None
+        var = pd.DataFrame(index=adata.var_names.astype(str))
+        shell = AnnData(x, obs=obs, var=var, layers=layers, obsm={use_rep: values})
+    else:
+        shell = AnnData(obs=obs, obsm={use_rep: values})
+    if neighbors_key is not None:
+        graph, name = select_neighbors(adata, neighbors_key)
+        shell.uns[neighbors_key] = {"connectivities_key": name}
+        shell.obsp[name] = in_memory(graph)
+    return shell
 
 
 def train_model(
@@ -53,6 +87,7 @@ def train_model(
     key_added: str,
     model_kwargs: Mapping[str, Any],
     train_kwargs: Mapping[str, Any],
+    count_layers: Iterable[str | None] = (),
 ) -> ClusteringModel:
     """The lines a user would write: set up, make, train."""
     allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
@@ -61,7 +96,8 @@ def train_model(
         raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}. There are: {', '.join(sorted(allowed))}.")
     if not isinstance(key_added, str) or not key_added:
         raise TypeError(f"key_added must be a name, but {key_added!r} was passed.")
-    shell = model_input(adata, layer=layer, use_rep=use_rep)
+    neighbors_key = model_kwargs.get("neighbors_key")
+    shell = model_input(adata, layer=layer, use_rep=use_rep, count_layers=count_layers, neighbors_key=neighbors_key)
     cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
     model = cls(shell, n_clusters, **model_kwargs)
     model.train(**train_kwargs)

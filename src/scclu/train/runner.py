@@ -21,9 +21,11 @@ from tqdm.auto import tqdm
 class StderrProgressBar(ProgressBar):
     """scvi-tools' progress bar, on standard error: standard output belongs to the user."""
 
+    description = "Training"
+
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
         """The bar of a training, one step an epoch."""
-        return tqdm(total=trainer.max_epochs, desc="Training", file=sys.stderr, disable=self.is_disabled)
+        return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -53,6 +55,7 @@ def fit(
     devices: int | list[int] | str,
     precision: str,
     enable_progress_bar: bool = True,
+    description: str = "Training",
     callbacks: Sequence[pl.Callback] = (),
     **trainer_kwargs: Any,
 ) -> None:
@@ -70,7 +73,9 @@ def fit(
     lightning_logger = logging.getLogger("lightning.pytorch")
     level = lightning_logger.level
     lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
-    callbacks = [*callbacks, StderrProgressBar()] if enable_progress_bar else list(callbacks)
+    bar = StderrProgressBar()
+    bar.description = description
+    callbacks = [*callbacks, bar] if enable_progress_bar else list(callbacks)
     with warnings.catch_warnings():
         # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,0 +1,86 @@
+"""Personalised-PageRank diffusion (Eq. 3) without an inverse."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scclu.graph.operator import SparseOperator
+
+__all__ = ["diffuse", "n_diffusion_steps"]
+
+
+def n_diffusion_steps(teleport: float, tolerance: float) -> int:
+    r"""Number of Chebyshev steps after which the relative error of :func:`diffuse` is below ``tolerance``.
+
+    With :math:`c = 1-\alpha` and :math:`r = c / (1 + \sqrt{1 - c^2})` the error in the Euclidean norm is at most
+    :math:`2 r^t \sqrt{(1+c)/(1-c)}`: 13 steps for 1e-3 at :math:`\alpha = 0.2`, where plain iteration, shrinking as
+    :math:`c^t`, needs 31.
+    """
+    if not 0.0 < teleport <= 1.0:
+        raise ValueError(f"teleport must be in (0, 1], but {teleport} was passed.")
+    if not 0.0 < tolerance < 1.0:
+        raise ValueError(f"tolerance must be in (0, 1), but {tolerance} was passed.")
+    rest = 1.0 - teleport
+    if rest == 0.0:
+        return 0
+    rate = rest / (1.0 + math.sqrt(1.0 - rest * rest))
+    # The residual bound is divided by the smallest eigenvalue of I - (1-a)S, relative to the largest.
+    condition = (1.0 + rest) / (1.0 - rest)
+    return max(1, math.ceil(math.log(tolerance / (2.0 * math.sqrt(condition))) / math.log(rate)))
+
+
+def _chebyshev(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
+    """Chebyshev semi-iteration for ``(I - (1-a) S) Y = a H`` with the spectrum of S in [-1, 1]."""
+    rest = 1.0 - teleport
+    source = teleport * dense
+    previous = dense
+    if n_steps == 0:
+        return source if rest == 0.0 else dense
+    current = rest * (matrix @ dense) + source
+    omega = 1.0
+    for step in range(1, n_steps):
+        omega = 1.0 / (1.0 - rest * rest * (0.5 if step == 1 else 0.25 * omega))
+        current, previous = omega * (rest * (matrix @ current) + source - previous) + previous, current
+    return current
+
+
+class _Diffuse(torch.autograd.Function):
+    """The iteration is a polynomial in a symmetric matrix: its backward pass is itself, and no step is stored."""
+
+    @staticmethod
+    def forward(ctx, matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
+        ctx.matrix, ctx.teleport, ctx.n_steps = matrix, teleport, n_steps
+        return _chebyshev(matrix, dense, teleport, n_steps)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[None, Tensor, None, None]:
+        return None, _chebyshev(ctx.matrix, grad.contiguous(), ctx.teleport, ctx.n_steps), None, None
+
+
+def diffuse(operator: SparseOperator, dense: Tensor, *, teleport: float = 0.2, tolerance: float = 1e-3) -> Tensor:
+    r"""Product :math:`A^d H` with :math:`A^d = \alpha (I - (1-\alpha) S)^{-1}` (Eq. 3), by iteration.
+
+    Parameters
+    ----------
+    operator
+        Symmetric operator :math:`S = D^{-1/2}(A+I)D^{-1/2}` of shape (N, N).
+    dense
+        H of shape (N, d).
+    teleport
+        Teleport probability :math:`\alpha`.
+    tolerance
+        Bound on the Euclidean norm of the error of a column, relative to the column of H.
+
+    Returns
+    -------
+    Tensor of shape (N, d), differentiable in ``dense``; memory is O(N d).
+    """
+    if not operator.is_symmetric:
+        raise ValueError("diffuse needs a symmetric operator, D^-1/2 (A + I) D^-1/2.")
+    return _Diffuse.apply(operator.csr, dense, float(teleport), n_diffusion_steps(teleport, tolerance))

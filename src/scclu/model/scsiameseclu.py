@@ -1,0 +1,345 @@
+"""The scSiameseClu model."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from scclu.cluster.final import by_size
+from scclu.graph import GraphViews, pearson_knn
+from scclu.graph.reference import ReferenceGraph
+from scclu.module.scsiameseclu import ScSiameseCluModule
+from scclu.nn.projection import FeatureProjection
+from scclu.pp import Recipe
+from scclu.pp.counts import Counts, read_counts
+from scclu.pp.neighbors import as_adjacency, select_neighbors
+from scclu.train import fit, isolated_randomness
+from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
+from scclu.train.phase import run_phases
+from scclu.train.refresh import JointRefresh, embed_whole
+
+from ._base import ClusteringModel
+from ._checks import check_choice, check_number
+from ._features import fit_projection, project
+from ._siamese_settings import PRESETS, ScSiameseCluSettings, check_settings
+
+logger = logging.getLogger(__name__)
+
+# relative error of the diffusion of Eq. 3
+_TOLERANCE = 1e-2
+
+
+class ScSiameseClu(ClusteringModel):
+    """Siamese clustering of expression and of the cells' graph.
+
+    Two views of each cell (Eq. 1-3) pass autoencoders of expression and of the neighbour graph; the views are kept
+    apart from collapsing (Eq. 4-5), fused (Eq. 6-7), and clustered by optimal transport (Eq. 10-13), in three phases:
+    expression, graph, joint (Eq. 14). No label is used anywhere, and nothing cells x cells is ever dense.
+
+    Parameters
+    ----------
+    adata
+        AnnData after :meth:`setup_anndata`.
+    n_clusters
+        K; ``None`` takes the number of Leiden communities (resolution 1) on principal components.
+    preset
+        ``"default"``, or ``"paper"`` for the paper's settings; each parameter below that is ``None`` is the preset's.
+    n_top_genes
+        Highly variable genes that are used. A number above that of the genes uses all.
+    n_components
+        Principal components that are the features of a cell, and that neighbours are found in.
+    n_neighbors
+        Neighbours of a cell by Pearson correlation, at most a third of the cells; a neighbour of either direction makes
+        an edge.
+    n_latent
+        Width d of the embedding.
+    edge_drop
+        Share of the edges that the first graph view lacks (Eq. 2), in [0, 1).
+    teleport
+        alpha of Eq. 3, in (0, 1].
+    noise_scale
+        Standard deviation of the noise of Eq. 1, >= 0.
+    correlation_weight, reconstruction_weight
+        Weights of Eq. 4-5 and of L_REC; 0 switches a loss off, here and below.
+    propagation_weight, zinb_weight, ot_weight
+        gamma of Eq. 9, rho and sigma of Eq. 14.
+    sharpness
+        lambda of Eq. 11, > 0.
+    counts_layer
+        Raw counts for ZINB, a key of ``adata.layers``; ``None`` takes ``layers["counts"]``, else ``X`` or the
+        registered layer if it holds counts.
+    neighbors_key
+        A key of ``adata.uns``, as :func:`scanpy.pp.neighbors` writes: use that graph in place of an own one. Its edges
+        are taken as undirected and unweighted.
+    random_state
+        Seed of everything random; the global state of numpy and torch is neither used nor changed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting or the data is not what it must be; the message says what was passed and what is allowed.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.model.ScSiameseClu.setup_anndata(adata)
+    >>> model = scclu.model.ScSiameseClu(adata, n_clusters=10)
+    >>> model.train(max_epochs=2)
+    >>> model.get_latent_representation().shape
+    (700, 15)
+
+    References
+    ----------
+    Xu et al., scSiameseClu: A Siamese Clustering Framework for Interpreting Single-cell RNA Sequencing Data.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        n_clusters: int | None = None,
+        *,
+        preset: Literal["default", "paper"] = "default",
+        n_top_genes: int | None = None,
+        n_components: int | None = None,
+        n_neighbors: int | None = None,
+        n_latent: int | None = None,
+        edge_drop: float | None = None,
+        teleport: float | None = None,
+        noise_scale: float | None = None,
+        correlation_weight: float | None = None,
+        reconstruction_weight: float | None = None,
+        propagation_weight: float | None = None,
+        zinb_weight: float | None = None,
+        ot_weight: float | None = None,
+        sharpness: float | None = None,
+        counts_layer: str | None = None,
+        neighbors_key: str | None = None,
+        random_state: int = 0,
+        registry: dict | None = None,
+    ):
+        arguments = locals()
+        check_choice("preset", preset, PRESETS)
+        values = asdict(PRESETS[preset])
+        values |= {name: arguments[name] for name in values if arguments.get(name) is not None}
+        self.settings = ScSiameseCluSettings(**values)
+        check_settings(self.settings)
+        super().__init__(
+            adata,
+            n_clusters,
+            recipe={"n_top_genes": self.settings.n_top_genes},
+            random_state=random_state,
+            registry=registry,
+        )
+        self.init_params_ = self._get_init_params(arguments)
+        self._counts: Counts | None = None
+        self._n_counts = 0
+        if adata is None:
+            return
+        graph = None if neighbors_key is None else self._read_graph(adata, neighbors_key)
+        if self.settings.zinb_weight:
+            self._counts = self._read_counts(adata, counts_layer)
+            self._n_counts = self._counts.matrix.shape[1]
+        n_cells, n_genes = self._matrix.shape
+        self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
+        components = fit_projection(self._projection, self._matrix, self.random_state)
+        if graph is None:
+            # a graph that joins all of a few cells would make them equal
+            graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
+        self._reference = ReferenceGraph(components, graph, graph)
+        self.module = self._new_module()
+
+    def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
+        """The user's graph, in the order of training."""
+        matrix, name = select_neighbors(adata, neighbors_key)
+        graph = as_adjacency(matrix, adata.n_obs, f"adata.obsp[{name!r}]")
+        graph = sparse.csr_matrix(graph[self._order][:, self._order])
+        graph.sort_indices()
+        return graph
+
+    def _read_counts(self, adata: AnnData, counts_layer: str | None) -> Counts:
+        """Counts of the used genes, in the order of training."""
+        setup = self._setup_args()
+        matrix, names, source = read_counts(adata, counts_layer, layer=setup["layer"])
+        matrix, genes = matrix[self._order], self.recipe.genes
+        if setup["use_rep"] is not None:  # what is clustered has no genes
+            genes = Recipe.fit(matrix, names, source, n_top_genes=self.settings.n_top_genes)[0].genes
+        position = {gene: i for i, gene in enumerate(names)}
+        return Counts.of(matrix, [position[gene] for gene in genes])
+
+    def _make_projection(self, n_features: int) -> FeatureProjection:
+        return FeatureProjection(
+            torch.from_numpy(self.recipe.moments[0]),
+            torch.from_numpy(self.recipe.moments[1]),
+            n_features,
+            max_value=None if self.recipe.kind == "scaled" else self.settings.max_value,
+            norm_power=self.settings.norm_power,
+        )
+
+    def _new_module(self) -> ScSiameseCluModule:
+        settings = self.settings
+        with isolated_randomness(self.random_state):
+            return ScSiameseCluModule(
+                self._projection,
+                self.n_clusters,
+                n_counts=self._n_counts,
+                n_latent=settings.n_latent,
+                gene_hidden=settings.gene_hidden,
+                graph_hidden=settings.graph_hidden,
+                noise_scale=settings.noise_scale,
+                correlation_weight=settings.correlation_weight,
+                reconstruction_weight=settings.reconstruction_weight,
+                propagation_weight=settings.propagation_weight,
+                zinb_weight=settings.zinb_weight,
+                ot_weight=settings.ot_weight,
+                scale_free_graph=settings.scale_free_graph,
+            )
+        if self._counts is not None:
+            self.module.start_counts(torch.from_numpy(self._counts.mean()))
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        precision: str = "auto",
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train the three phases, each with its progress bar, then assign each cell to its likeliest cluster.
+
+        ``history`` has a value for each epoch under the phase's name and the loss's, as in ``"joint_transport"``; it is
+        NaN in epochs before a loss has started.
+
+        Parameters
+        ----------
+        max_epochs
+            Epochs of each phase, of 5 batches each. ``None`` is the preset's, or a pass over the cells if that is more.
+        batch_size
+            Cells in a batch, roughly; ``None`` is the preset's. As many cells as that, or fewer, are trained on as a
+            whole; more, on random unions of parts of their graph.
+        accelerator, devices
+            As in scvi-tools.
+        precision
+            For Lightning. Losses and results are float32 in any case.
+        **trainer_kwargs
+            For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
+
+        Raises
+        ------
+        RuntimeError
+            If the model was loaded from a file without its cells.
+        KeyboardInterrupt
+            If the user interrupts.
+        """
+        settings = self.settings
+        if self._matrix is None:
+            raise RuntimeError(
+                "A model that was loaded from a file has no cells to train on. Make a new one from adata."
+            )
+        if batch_size is None:
+            batch_size = settings.batch_size
+        check_number("batch_size", batch_size, integer=True, low=1)
+        if max_epochs is not None:
+            check_number("max_epochs", max_epochs, integer=True, low=1)
+        self._projection.cpu()
+        self.module = self._new_module()  # training again starts again
+        self.is_trained_ = False
+        batches = self._make_batches(batch_size)
+        n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
+        refresh = self._make_refresh(batches, n_epochs)
+        run = partial(
+            fit,
+            max_epochs=n_epochs,
+            accelerator=accelerator,
+            devices=devices,
+            precision="32-true" if precision == "auto" else precision,
+            **trainer_kwargs,
+        )
+        logger.info(
+            "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
+            self._matrix.shape[0],
+            n_epochs,
+            EPOCH_STEPS,
+            min(batch_size, self._matrix.shape[0]),
+        )
+        with isolated_randomness(self.random_state):
+            self.history_ = run_phases(self.module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
+        embedding = embed_whole(self.module, batches)
+        if not settings.ot_weight:
+            refresh.set_clusters(embedding)
+        self._reference.pruned = batches.pruned
+        self._assign(embedding)
+
+    def _make_batches(self, batch_size: int) -> GraphBatches:
+        settings = self.settings
+        return GraphBatches(
+            self._projection.temper(self._reference.components),
+            self._reference.adjacency,
+            batch_size=batch_size,
+            part_size=settings.part_size,
+            teleport=settings.teleport,
+            tolerance=_TOLERANCE,
+            counts=self._counts,
+            n_counted=settings.n_counted,
+            seed=self.random_state,
+        )
+
+    def _make_refresh(self, batches: GraphBatches, n_epochs: int) -> JointRefresh:
+        settings = self.settings
+        return JointRefresh(
+            self.module,
+            batches,
+            edge_drop=settings.edge_drop,
+            sharpness=settings.sharpness,
+            fine_clusters=settings.fine_clusters,
+            temper=settings.temper,
+            warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
+            # a refresh runs over all cells: not more than eight times in a pass
+            every=max(1, round(batches.n_batches / (8 * EPOCH_STEPS))),
+            seed=self.random_state,
+        )
+
+    def _assign(self, embedding: torch.Tensor) -> None:
+        """Each cell to its likeliest cluster."""
+        assigned = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
+        labels = by_size(assigned)
+        kept = [assigned[labels == k][0] for k in range(int(labels.max()) + 1)]
+        self._keep(embedding.numpy(), labels, self.module.centers.detach().cpu().numpy()[kept])
+
+    # -- new cells ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
+        """Embedding of new cells: each takes from its nearest training cells, and they take nothing from it."""
+        device, settings, reference = self.module.device, self.settings, self._reference
+        new = project(self._projection, matrix)
+        views = GraphViews.from_adjacency(
+            reference.adjacency, reference.pruned, teleport=settings.teleport, tolerance=_TOLERANCE
+        )
+        graph = reference.attach(new, settings.n_neighbors, views, random_state=self.random_state, device=device)
+        features = self._projection.temper(torch.cat([reference.components, new]).to(device))
+        return self.module.embed(features, graph).fused[len(reference.components) :].cpu().numpy()
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _extra_tensors(self) -> dict[str, torch.Tensor]:
+        embedding = torch.from_numpy(self._embedding)
+        return self._reference.tensors() | {"embedding": embedding, "n_counts": torch.tensor(self._n_counts)}
+
+    def _restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        self._reference = ReferenceGraph.from_tensors(tensors)
+        self._projection = self._make_projection(self._reference.components.shape[1])
+        self._n_counts = int(tensors["n_counts"])
+        self._saved_embedding = tensors["embedding"].numpy()
+
+    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+        return self._saved_embedding

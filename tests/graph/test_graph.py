@@ -1,0 +1,147 @@
+"""Graph pieces of scSiameseClu against literal formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from scclu.graph.diffusion import diffuse, n_diffusion_steps
+from scclu.graph.edges import drop_weak_edges
+from scclu.graph.knn import pearson_knn
+from scclu.graph.normalize import row_normalize, symmetric_normalize
+from scclu.graph.operator import SparseOperator
+from scclu.graph.partition import induced_subgraph, partition_graph, shuffled_unions
+
+
+@pytest.fixture
+def path_graph() -> sparse.csr_matrix:
+    """Path 0 - 1 - 2 and the isolated cell 3."""
+    return sparse.csr_matrix(np.array([[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], dtype=np.float64))
+
+
+@pytest.fixture
+def cells() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(300, 12))
+
+
+def test_row_normalize_by_hand(path_graph):
+    expected = [[1 / 2, 1 / 2, 0, 0], [1 / 3, 1 / 3, 1 / 3, 0], [0, 1 / 2, 1 / 2, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(row_normalize(path_graph).toarray(), expected)
+
+
+def test_symmetric_normalize_by_hand(path_graph):
+    a = 1 / np.sqrt(6)
+    expected = [[1 / 2, a, 0, 0], [a, 1 / 3, a, 0], [0, a, 1 / 2, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(symmetric_normalize(path_graph).toarray(), expected)
+
+
+def test_self_loops_are_counted_once(path_graph):
+    looped = path_graph + sparse.identity(4)
+    np.testing.assert_allclose(row_normalize(looped).toarray(), row_normalize(path_graph).toarray())
+
+
+@pytest.mark.parametrize("teleport", [0.05, 0.2, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-8])
+def test_diffusion_equals_inverse(cells, teleport, tolerance):
+    smooth = symmetric_normalize(pearson_knn(cells, 8))
+    operator = SparseOperator.from_scipy(smooth, symmetric=True, dtype=torch.float64)
+    exact = teleport * np.linalg.solve(np.eye(300) - (1 - teleport) * smooth.toarray(), cells)
+    got = diffuse(operator, torch.from_numpy(cells), teleport=teleport, tolerance=tolerance).numpy()
+    error = np.linalg.norm(got - exact, axis=0) / np.linalg.norm(cells, axis=0)
+    assert error.max() <= tolerance
+
+
+def test_diffusion_worst_case_signal():
+    # the path's extreme eigenvectors are where an iteration converges last
+    ring = sparse.csr_matrix(np.roll(np.eye(300), 1, axis=1) + np.roll(np.eye(300), -1, axis=1))
+    smooth = symmetric_normalize(ring)
+    vectors = np.linalg.eigh(smooth.toarray())[1]
+    operator = SparseOperator.from_scipy(smooth, symmetric=True, dtype=torch.float64)
+    exact = 0.2 * np.linalg.solve(np.eye(300) - 0.8 * smooth.toarray(), vectors)
+    got = diffuse(operator, torch.from_numpy(vectors), teleport=0.2, tolerance=1e-3).numpy()
+    assert np.linalg.norm(got - exact, axis=0).max() <= 1e-3
+
+
+def test_diffusion_gradient_is_the_transposed_operator(cells):
+    operator = SparseOperator.from_scipy(
+        symmetric_normalize(pearson_knn(cells, 8)), symmetric=True, dtype=torch.float64
+    )
+    dense = torch.from_numpy(cells[:, :3]).requires_grad_()
+    assert torch.autograd.gradcheck(lambda h: diffuse(operator, h), dense[:300], fast_mode=True)
+
+
+def test_diffusion_steps_and_bad_input(path_graph):
+    assert n_diffusion_steps(1.0, 1e-3) == 0
+    assert n_diffusion_steps(0.2, 1e-3) < 31
+    for teleport in (0.0, 1.5):
+        with pytest.raises(ValueError, match="teleport"):
+            n_diffusion_steps(teleport, 1e-3)
+    with pytest.raises(ValueError, match="symmetric"):
+        diffuse(SparseOperator.from_scipy(row_normalize(path_graph)), torch.ones(4, 1))
+
+
+def test_knn_is_symmetric_binary_and_pearson(cells):
+    graph = pearson_knn(cells, 5)
+    assert (graph != graph.T).nnz == 0 and set(graph.data) == {1.0} and graph.diagonal().sum() == 0
+    correlation = np.corrcoef(cells)
+    np.fill_diagonal(correlation, -2)
+    nearest = np.argsort(-correlation, axis=1)[:, :5]
+    directed = np.zeros((300, 300))
+    np.put_along_axis(directed, nearest, 1, axis=1)
+    np.testing.assert_array_equal(graph.toarray(), np.maximum(directed, directed.T))
+
+
+def test_knn_with_duplicates_and_few_cells(cells):
+    graph = pearson_knn(np.repeat(cells[:3], 10, axis=0), 5)
+    assert graph.diagonal().sum() == 0 and graph.sum(axis=1).min() >= 5
+    assert pearson_knn(cells[:3], 15).nnz == 6
+    assert pearson_knn(cells[:1], 15).nnz == 0
+
+
+def test_knn_approximate_agrees(cells):
+    exact, near = pearson_knn(cells, 10), pearson_knn(cells, 10, exact_limit=10)
+    assert exact.multiply(near).nnz / exact.nnz > 0.95
+
+
+def test_drop_weak_edges(cells):
+    graph = pearson_knn(cells, 8)
+    pruned = drop_weak_edges(graph, cells, 0.1)
+    n_edges = graph.nnz // 2
+    assert pruned.nnz == 2 * (n_edges - int(0.1 * n_edges))
+    assert (pruned != pruned.T).nnz == 0
+    unit = cells / np.linalg.norm(cells, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    kept = pruned.toarray() > 0
+    gone = (graph.toarray() > 0) & ~kept
+    assert cosine[gone].max() <= cosine[kept].min()
+    assert drop_weak_edges(graph, cells, 0.0).nnz == graph.nnz
+
+
+def test_partition_covers_every_cell_once(cells):
+    graph = pearson_knn(cells, 8)
+    isolated = sparse.block_diag([graph, sparse.csr_matrix((40, 40))], format="csr")
+    parts = partition_graph(isolated, 32, random_state=1)
+    assert sorted(np.concatenate(parts)) == list(range(340))
+    assert max(map(len, parts)) <= 32 and np.mean([len(p) for p in parts]) > 20
+    unions = list(shuffled_unions(parts, 100, random_state=1))
+    assert sorted(np.concatenate(unions)) == list(range(340))
+    sub = induced_subgraph(isolated, unions[0])
+    np.testing.assert_array_equal(sub.toarray(), isolated.toarray()[np.ix_(unions[0], unions[0])])
+
+
+def test_partition_keeps_neighbours_together():
+    blocks = sparse.block_diag([np.ones((50, 50))] * 6, format="csr")
+    order = np.random.default_rng(0).permutation(300)
+    parts = partition_graph(blocks[order][:, order], 50)
+    assert all(len(set(order[p] // 50)) == 1 for p in parts)
+
+
+def test_operator_gradient_uses_the_transpose(path_graph):
+    walk = row_normalize(path_graph)
+    operator = SparseOperator.from_scipy(walk, dtype=torch.float64)
+    dense = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    (operator @ dense).square().sum().backward()
+    dense_walk = torch.from_numpy(walk.toarray())
+    torch.testing.assert_close(dense.grad, 2 * dense_walk.T @ dense_walk @ dense.detach())

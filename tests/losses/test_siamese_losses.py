@@ -1,0 +1,183 @@
+"""Linear-memory losses against the literal N x N formulas, values and gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import ot
+import pytest
+import torch
+from scipy import sparse
+from scvi.distributions import ZeroInflatedNegativeBinomial
+
+from scclu.graph.knn import pearson_knn
+from scclu.graph.normalize import row_normalize
+from scclu.graph.operator import SparseOperator
+from scclu.losses.correlation import cell_correlation_loss, cluster_readout, latent_correlation_loss
+from scclu.losses.graph_reconstruction import graph_alignment_loss, graph_reconstruction_loss
+from scclu.losses.propagation import jensen_shannon, propagation_loss
+from scclu.losses.transport import transport_loss
+from scclu.losses.zinb import zinb_loss
+from scclu.nn.assignment import log_student_t
+from scclu.nn.fusion import AdaptiveFusion, self_correlation
+from scclu.ot.sinkhorn import transport_target
+
+N, D = 300, 20
+
+
+@pytest.fixture
+def z() -> torch.Tensor:
+    return torch.randn(N, D, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def walk(z):
+    return SparseOperator.from_scipy(row_normalize(pearson_knn(z.numpy(), 8)), dtype=torch.float64)
+
+
+def same_value_and_gradient(fast, literal, *inputs):
+    inputs = [x.clone().requires_grad_() for x in inputs]
+    a, b = fast(*inputs), literal(*inputs)
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-10)
+    for ga, gb in zip(torch.autograd.grad(a, inputs), torch.autograd.grad(b, inputs), strict=True):
+        torch.testing.assert_close(ga, gb, rtol=1e-5, atol=1e-10)
+
+
+def cosine(a, b):
+    return torch.nn.functional.normalize(a, dim=1) @ torch.nn.functional.normalize(b, dim=1).T
+
+
+def test_cell_correlation_equals_literal(z):
+    other = z + 0.3 * torch.randn_like(z)
+    same_value_and_gradient(
+        cell_correlation_loss, lambda a, b: ((cosine(a, b) - torch.eye(N)) ** 2).sum() / N**2, z, other
+    )
+
+
+def test_latent_correlation_equals_literal_and_empty_cluster_is_finite(z):
+    weights = torch.softmax(torch.randn(N, 6, dtype=torch.float64), 1)
+
+    def literal(a, b):
+        r = cosine(a.T @ weights / weights.sum(0), b.T @ weights / weights.sum(0))
+        return ((r - torch.eye(D)) ** 2).sum() / D**2
+
+    same_value_and_gradient(lambda a, b: latent_correlation_loss(a, b, weights), literal, z, z.flip(0))
+    weights[:, 2] = 0
+    assert torch.isfinite(latent_correlation_loss(z, z, weights))
+
+
+def test_readout_ignores_the_order_of_cells(z):
+    weights, order = torch.rand(N, 6, dtype=torch.float64), torch.randperm(N)
+    torch.testing.assert_close(cluster_readout(z[order], weights[order]), cluster_readout(z, weights))
+
+
+def test_graph_reconstruction_equals_literal(z, walk):
+    dense = walk.csr.to_dense()
+    same_value_and_gradient(lambda a: graph_reconstruction_loss(a, walk), lambda a: ((a @ a.T - dense) ** 2).mean(), z)
+
+
+def test_graph_alignment_equals_literal(z, walk):
+    dense = walk.csr.to_dense()
+
+    def literal(a):
+        decoded = a @ a.T
+        scale = (decoded * dense).sum() / decoded.square().sum()
+        return (scale * decoded - dense).square().sum() / dense.square().sum()
+
+    same_value_and_gradient(lambda a: graph_alignment_loss(a, walk), literal, z)
+    torch.testing.assert_close(graph_alignment_loss(10 * z, walk), graph_alignment_loss(z, walk))
+
+
+def test_propagation_equals_literal_and_is_a_true_divergence(z, walk):
+    dense = walk.csr.to_dense()
+
+    def literal(a):
+        p, q = torch.softmax(a, 1), torch.softmax(dense @ a, 1)
+        m = (p + q) / 2
+        return (0.5 * (p * (p / m).log()).sum(1) + 0.5 * (q * (q / m).log()).sum(1)).mean()
+
+    same_value_and_gradient(lambda a: propagation_loss(a, walk), literal, z)
+    assert jensen_shannon(z, z).abs() < 1e-12
+    far = torch.tensor([[60.0, 0.0]]), torch.tensor([[0.0, 60.0]])
+    assert math.isclose(jensen_shannon(*far), math.log(2), rel_tol=1e-6)
+
+
+def test_self_correlation_equals_literal(z):
+    same_value_and_gradient(
+        lambda a: self_correlation(a).square().sum(), lambda a: (torch.softmax(a @ a.T, 1) @ a).square().sum(), z
+    )
+
+
+def test_landmark_error_falls_with_their_number(z):
+    small = 0.3 * z
+    exact = self_correlation(small)
+    error = [
+        (
+            self_correlation(small, small[torch.randperm(N, generator=torch.Generator().manual_seed(1))[:m]]) - exact
+        ).norm()
+        for m in (20, 80, 299)
+    ]
+    assert error[0] > error[1] > error[2]
+
+
+def test_fusion_starts_as_propagated_mean(z, walk):
+    fusion = AdaptiveFusion().double()
+    views = [z, 2 * z, z.flip(1), -z]
+    torch.testing.assert_close(fusion(views, walk.__matmul__, N), walk @ (sum(views) / 4))
+    with torch.no_grad():
+        fusion.beta.fill_(0.5)
+        enhanced = walk @ (sum(views) / 4)
+        expected = enhanced + 0.5 * torch.softmax(enhanced @ enhanced.T, 1) @ enhanced
+        torch.testing.assert_close(fusion(views, walk.__matmul__, N), expected)
+
+
+def test_zinb_equals_scvi():
+    torch.manual_seed(0)
+    counts = torch.poisson(torch.rand(50, 30) * 3)
+    mean, log_theta, logit = torch.rand(50, 30) * 3 + 0.1, torch.randn(30), torch.randn(50, 30)
+    reference = ZeroInflatedNegativeBinomial(mu=mean, theta=log_theta.exp(), zi_logits=logit)
+    torch.testing.assert_close(zinb_loss(counts, mean, log_theta, logit), -reference.log_prob(counts).mean())
+
+
+def test_transport_loss_is_kl(z):
+    log_q = log_student_t(z, z[:5])
+    literal = 1 / (1 + torch.cdist(z, z[:5]) ** 2)
+    literal = literal / literal.sum(1, keepdim=True)
+    torch.testing.assert_close(log_q.exp(), literal)
+    target = torch.softmax(torch.randn(N, 5, dtype=torch.float64), 1)
+    expected = (target * (target / literal).log()).sum() / N
+    torch.testing.assert_close(transport_loss(target, log_q), expected)
+    one_hot = torch.eye(5, dtype=torch.float64)[torch.arange(N) % 5]
+    assert torch.isfinite(transport_loss(one_hot, log_q))
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 5.0, 20.0])
+def test_sinkhorn_equals_plain_pot(z, sharpness):
+    log_q = log_student_t(z, z[:5]).numpy()
+    pi = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    result = transport_target(log_q, pi, sharpness=sharpness, tolerance=1e-10, max_iter=5000)
+    plain = N * ot.sinkhorn(np.full(N, 1 / N), pi, -log_q, 1 / sharpness, stopThr=1e-12, numItermax=20000)
+    assert result.converged
+    np.testing.assert_allclose(result.plan, plain, atol=1e-6)
+    np.testing.assert_allclose(result.plan.sum(1), 1, atol=1e-9)
+    np.testing.assert_allclose(result.plan.sum(0), N * pi, rtol=1e-5)
+
+
+def test_sinkhorn_warns_and_takes_empty_clusters(z):
+    log_q = log_student_t(z, z[:5]).numpy()
+    with pytest.warns(RuntimeWarning, match="did not converge"):
+        result = transport_target(30 * log_q, np.array([0.9, 0.04, 0.03, 0.02, 0.01]), max_iter=2)
+    assert not result.converged
+    result = transport_target(log_q, np.array([0.5, 0.5, 0, 0, 0]))
+    assert np.all(result.plan[:, 2:] == 0) and np.isfinite(result.plan).all()
+    with pytest.raises(ValueError, match="proportions"):
+        transport_target(log_q, np.array([0.5, 0.5]))
+
+
+def test_isolated_cells_are_finite(z):
+    walk = SparseOperator.from_scipy(row_normalize(sparse.csr_matrix((N, N))), dtype=torch.float64)
+    x = z.clone().requires_grad_()
+    loss = graph_reconstruction_loss(x, walk) + propagation_loss(x, walk)
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(x.grad).all()

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from conftest import simulated_counts
+from scclu.model import ScSiameseClu
+from scclu.train.phase import PhasePlan
+
+
+def make(adata, n_clusters=3, **kwargs):
+    ScSiameseClu.setup_anndata(adata)
+    return ScSiameseClu(adata, n_clusters, **kwargs)
+
+
+@pytest.fixture
+def trained(adata):
+    model = make(adata)
+    model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+    return model
+
+
+def test_history_by_phase(trained):
+    history = trained.history
+    assert {name.split("_")[0] for name in history} == {"expression", "graph", "joint"}
+    for phase in ("expression", "graph", "joint"):
+        assert history[f"{phase}_loss"].shape == (2,) and np.isfinite(history[f"{phase}_loss"]).all()
+    assert np.isnan(history["joint_transport"][0]) and np.isfinite(history["joint_transport"][1])
+    for epoch in range(2):
+        terms = [v[epoch] for k, v in history.items() if k.startswith("joint") and k not in ("joint_loss", CHANGED)]
+        np.testing.assert_allclose(np.nansum(terms), history["joint_loss"][epoch], rtol=1e-4)
+
+
+CHANGED = "joint_changed_cells"
+
+
+def test_each_phase_has_a_progress_bar_on_stderr(adata, capsys):
+    make(adata).train(max_epochs=1, accelerator="cpu")
+    out, err = capsys.readouterr()
+    assert out == ""
+    for phase in ("expression", "graph", "joint"):
+        assert f"Training: {phase}" in err
+
+
+def test_soft_predictions(trained, adata):
+    for cells in (None, adata[:7].copy()):
+        soft = trained.predict(cells, soft=True)
+        np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(trained.predict(soft=True).argmax(1), trained.predict())
+
+
+def test_new_cells(trained, adata):
+    """New cells see no other new cells, whatever their genes' order, and the training cells keep their output."""
+    before = trained.get_latent_representation(), trained.predict()
+    new = simulated_counts(seed=1)[:20].copy()
+    together = trained.get_latent_representation(new)
+    order = np.random.default_rng(0).permutation(new.n_vars)
+    np.testing.assert_allclose(trained.get_latent_representation(new[:, order].copy()), together, atol=1e-4)
+    np.testing.assert_allclose(trained.get_latent_representation(new[3:4].copy()), together[3:4], atol=1e-4)
+    assert trained.predict(new).shape == (20,)
+    np.testing.assert_array_equal(trained.get_latent_representation(), before[0])
+    np.testing.assert_array_equal(trained.predict(), before[1])
+
+
+def test_training_cells_as_new_ones_keep_their_clusters():
+    adata = simulated_counts(300, 200)
+    model = make(adata)
+    model.train(accelerator="cpu", enable_progress_bar=False)
+    assert (model.predict(adata) == model.predict()).mean() > 0.97
+
+
+def test_new_cells_without_a_gene(trained, adata):
+    with pytest.raises(ValueError, match="lacks 1 of the 60 genes"):
+        trained.predict(adata[:, 1:].copy())
+
+
+def test_untrained(adata):
+    with pytest.raises(RuntimeError, match="not trained yet"):
+        make(adata).predict()
+
+
+def test_training_again_starts_again(trained):
+    first = trained.get_latent_representation()
+    trained.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+    np.testing.assert_array_equal(trained.get_latent_representation(), first)
+
+
+def test_save_and_load(trained, adata, tmp_path):
+    trained.save(tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    new = ScSiameseClu.load(tmp_path / "model", accelerator="cpu")
+    cells = simulated_counts(seed=1)[:20].copy()
+    np.testing.assert_allclose(
+        new.get_latent_representation(cells), trained.get_latent_representation(cells), atol=1e-6
+    )
+    np.testing.assert_array_equal(new.predict(cells), trained.predict(cells))
+    with pytest.raises(RuntimeError, match="loaded without its training cells"):
+        new.predict()
+    with pytest.raises(RuntimeError, match="no cells to train on"):
+        new.train()
+    attached = ScSiameseClu.load(tmp_path / "model", adata, accelerator="cpu")
+    np.testing.assert_array_equal(attached.predict(), trained.predict())
+    np.testing.assert_array_equal(attached.get_latent_representation(), trained.get_latent_representation())
+    np.testing.assert_allclose(attached.history["joint_loss"], trained.history["joint_loss"])
+    attached.save(tmp_path / "again")
+    assert (tmp_path / "again" / "model.json").exists()
+
+
+@pytest.mark.parametrize("weight", ["correlation", "reconstruction", "propagation", "zinb", "ot"])
+def test_each_loss_can_be_switched_off(adata, weight):
+    model = make(adata, **{f"{weight}_weight": 0})
+    model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+    assert np.isfinite(model.get_latent_representation()).all()
+    gone = {
+        "correlation": "joint_cell_correlation",
+        "reconstruction": "joint_edges",
+        "propagation": "joint_propagation",
+        "zinb": "joint_zinb",
+        "ot": "joint_transport",
+    }
+    assert gone[weight] not in model.history and len(set(model.predict())) == 3
+
+
+# on so few cells
+@pytest.mark.filterwarnings("ignore:.*clusters are empty")
+def test_paper_preset():
+    adata = simulated_counts(150, 300)
+    model = make(adata, preset="paper")
+    settings = model.settings
+    assert (settings.propagation_weight, settings.correlation_weight, settings.noise_scale) == (1e3, 1.0, 0.1)
+    assert model.module.projection.n_features == 100 and settings.n_latent == 20
+    model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+    assert np.isfinite(model.history["joint_loss"]).all()
+
+
+def test_bfloat16_is_accepted(adata):
+    model = make(adata)
+    model.train(max_epochs=1, precision="bf16-mixed", accelerator="cpu", enable_progress_bar=False)
+    assert model.get_latent_representation().dtype == np.float32
+
+
+def test_nothing_is_cells_by_cells(adata, monkeypatch):
+    """No tensor or array of training has cells x cells entries."""
+    model = make(simulated_counts(700, 60), zinb_weight=0)
+    import torch
+
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), kwargs=None):
+            nonlocal largest
+            out = function(*arguments, **(kwargs or {}))
+            # strided results alone: the size of a sparse tensor is not what it holds
+            if isinstance(out, torch.Tensor) and out.layout == torch.strided:
+                largest = max(largest, out.numel())
+            return out
+
+    with Watch():
+        model.train(max_epochs=1, accelerator="cpu", enable_progress_bar=False)
+    assert 0 < largest < 700 * 700
+
+
+def test_interrupt_is_an_interrupt(adata, monkeypatch):
+    model = make(adata)
+
+    def interrupt(self, batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PhasePlan, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(max_epochs=2, accelerator="cpu")
+    assert not model.is_trained
