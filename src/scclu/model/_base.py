@@ -259,7 +259,7 @@ class ClusteringModel(BaseModelClass):
         }
         tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
         tensors |= {f"extra.{name}": tensor for name, tensor in self._extra_tensors().items()}
-        tensors["moments"] = torch.from_numpy(self.recipe.moments)
+        tensors["moments"] = torch.tensor(self.recipe.moments)  # a copy: the module may share its memory
         tensors["labels"] = torch.from_numpy(self.labels_)
         write_model(Path(dir_path), state, tensors, overwrite=overwrite)
 
