@@ -232,6 +232,7 @@ BAD_INPUT = {
     "no epochs": (simulated_counts, {"max_epochs": 0}, ValueError, "max_epochs must be at least 1, but 0"),
     "no batch": (simulated_counts, {"batch_size": 0}, ValueError, "batch_size must be at least 1, but 0"),
     "negative seed": (simulated_counts, {"random_state": -1}, ValueError, "random_state must be at least 0"),
+    "seed too large": (simulated_counts, {"random_state": 2**32}, ValueError, "below 4294967296, but 4294967296"),
     "no seed": (simulated_counts, {"random_state": None}, TypeError, "random_state must be a whole number"),
     "no key": (simulated_counts, {"key_added": ""}, TypeError, "key_added"),
 }

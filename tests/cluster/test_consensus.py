@@ -61,6 +61,10 @@ def test_identical_cells_are_one_cluster():
     assert consensus(np.ones((50, 5), np.float32), 3, random_state=0).max() == 0
 
 
+def test_any_seed_of_numpy_works(blobs):
+    assert ari(blobs[1], consensus(blobs[0], 4, random_state=2**32 - 1)) > 0.9
+
+
 def test_scale_rows():
     x = np.array([[1.0, 3.0, 4.0], [2.0, 30.0, 40.0]])
     np.testing.assert_allclose(module.scale_rows(x, 0.0, 1), x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -54,7 +55,8 @@ def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hi
 
 
 def _votes(embedding: np.ndarray, n_clusters: int, random_state: int, n_hidden: int) -> list[np.ndarray]:
-    seeds = iter(range(100 * random_state, 100 * random_state + 100))
+    # scikit-learn takes seeds below 2^32
+    seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
     votes = []
     for power in _POWERS:
         scaled = scale_rows(embedding, power, n_hidden)

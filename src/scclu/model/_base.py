@@ -51,7 +51,7 @@ class ClusteringModel(BaseModelClass):
     ):
         super().__init__(adata, registry)
         self.history_: dict[str, np.ndarray] = {}
-        self.random_state = check_number("random_state", random_state, integer=True, low=0)
+        self.random_state = check_number("random_state", random_state, integer=True, low=0, below=2**32)
         self.labels_: np.ndarray | None = None
         self._matrix: Matrix = None
         self._embedding: np.ndarray | None = None
@@ -165,7 +165,7 @@ class ClusteringModel(BaseModelClass):
             raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
 
     def get_latent_representation(self, adata: AnnData | None = None) -> np.ndarray:
-        """The embedding H.
+        """The embedding that is clustered.
 
         Parameters
         ----------
