@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from scclu.graph import diffusion
 from scclu.graph.diffusion import diffuse, n_diffusion_steps
 from scclu.graph.edges import drop_weak_edges
 from scclu.graph.knn import pearson_knn
@@ -70,6 +71,17 @@ def test_diffusion_gradient_is_the_transposed_operator(cells):
     )
     dense = torch.from_numpy(cells[:, :3]).requires_grad_()
     assert torch.autograd.gradcheck(lambda h: diffuse(operator, h), dense[:300], fast_mode=True)
+
+
+def test_diffusion_by_columns_changes_nothing(cells, monkeypatch):
+    operator = SparseOperator.from_scipy(symmetric_normalize(pearson_knn(cells, 8)), symmetric=True)
+    wide = torch.from_numpy(np.tile(cells, 4).astype(np.float32)).requires_grad_()
+    results = []
+    for values in (2**20, 1):
+        monkeypatch.setattr(diffusion, "_BLOCK_VALUES", values)
+        smooth = diffuse(operator, wide)
+        results.append((smooth, torch.autograd.grad(smooth.square().sum(), wide)[0]))
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
 
 
 def test_diffusion_steps_and_bad_input(path_graph):

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["diffuse", "n_diffusion_steps"]
 
+# values of one array of the iteration, which keeps four: 100,000 cells take a third of the time so
+_BLOCK_VALUES = 2**20
+# float32 values that a processor reads at once
+_CACHE_LINE = 16
+
 
 def n_diffusion_steps(teleport: float, tolerance: float) -> int:
     r"""Number of Chebyshev steps after which the relative error of :func:`diffuse` is below ``tolerance``.
@@ -50,17 +55,26 @@ def _chebyshev(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> 
     return current
 
 
+def _by_columns(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
+    """The same, a few columns at a time: the iteration runs over them again and again, and finds them in the cache."""
+    width = max(_CACHE_LINE, _BLOCK_VALUES // len(dense))
+    if dense.shape[1] <= width:
+        return _chebyshev(matrix, dense, teleport, n_steps)
+    blocks = [_chebyshev(matrix, block.contiguous(), teleport, n_steps) for block in dense.split(width, dim=1)]
+    return torch.cat(blocks, dim=1)
+
+
 class _Diffuse(torch.autograd.Function):
     """The iteration is a polynomial in a symmetric matrix: its backward pass is itself, and no step is stored."""
 
     @staticmethod
     def forward(ctx, matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
         ctx.matrix, ctx.teleport, ctx.n_steps = matrix, teleport, n_steps
-        return _chebyshev(matrix, dense, teleport, n_steps)
+        return _by_columns(matrix, dense, teleport, n_steps)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[None, Tensor, None, None]:
-        return None, _chebyshev(ctx.matrix, grad.contiguous(), ctx.teleport, ctx.n_steps), None, None
+        return None, _by_columns(ctx.matrix, grad.contiguous(), ctx.teleport, ctx.n_steps), None, None
 
 
 def diffuse(operator: SparseOperator, dense: Tensor, *, teleport: float = 0.2, tolerance: float = 1e-3) -> Tensor:
