@@ -7,6 +7,9 @@ from scipy import sparse
 
 __all__ = ["centered_unit_rows", "nearest_cells", "pearson_knn"]
 
+# up to here the exact search is over before pynndescent is compiled, which every process does anew
+EXACT_LIMIT = 100_000
+
 
 def centered_unit_rows(features: np.ndarray) -> np.ndarray:
     """Rows minus their mean, divided by their norm: the squared distance of two such rows is ``2 - 2 Pearson``.
@@ -22,7 +25,7 @@ def centered_unit_rows(features: np.ndarray) -> np.ndarray:
 
 
 def nearest_cells(
-    reference: np.ndarray, query: np.ndarray, n_neighbors: int, *, exact_limit: int = 20_000, random_state: int = 0
+    reference: np.ndarray, query: np.ndarray, n_neighbors: int, *, exact_limit: int = EXACT_LIMIT, random_state: int = 0
 ) -> np.ndarray:
     """Indices of the nearest reference rows for each query row, nearest first.
 
@@ -59,7 +62,7 @@ def nearest_cells(
 
 
 def pearson_knn(
-    features: np.ndarray, n_neighbors: int = 15, *, exact_limit: int = 20_000, random_state: int = 0
+    features: np.ndarray, n_neighbors: int = 15, *, exact_limit: int = EXACT_LIMIT, random_state: int = 0
 ) -> sparse.csr_matrix:
     """Undirected graph that joins two cells when either is among the other's nearest by Pearson correlation.
 
