@@ -49,7 +49,7 @@ class FeatureProjection(nn.Module):
 
     def standardise(self, x: Tensor) -> Tensor:
         """Z-score of log-normalised values, ``(n_cells, n_genes)``."""
-        x = (x - self.mean) / self.scale
+        x = (x - self.mean).div_(self.scale)
         return x if self.max_value is None else x.clamp_(-self.max_value, self.max_value)
 
     def components(self, x: Tensor) -> Tensor:
