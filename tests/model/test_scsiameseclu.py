@@ -5,6 +5,7 @@ import pytest
 
 from conftest import simulated_counts
 from scclu.model import ScSiameseClu
+from scclu.train.graph_batches import EPOCH_STEPS
 from scclu.train.phase import PhasePlan
 
 
@@ -40,6 +41,15 @@ def test_each_phase_has_a_progress_bar_on_stderr(adata, capsys):
     assert out == ""
     for phase in ("expression", "graph", "joint"):
         assert f"Training: {phase}" in err
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 1024])
+def test_few_refreshes_in_a_pass(adata, batch_size):
+    model = make(adata)
+    batches = model._make_batches(batch_size)
+    every = model._make_refresh(batches, n_epochs=40).every
+    assert batches.n_batches / (every * EPOCH_STEPS) <= 6
+    assert every == 1 or batches.n_batches / (every * EPOCH_STEPS) >= 3
 
 
 def test_soft_predictions(trained, adata):

@@ -303,8 +303,8 @@ class ScSiameseClu(ClusteringModel):
             fine_clusters=settings.fine_clusters,
             temper=settings.temper,
             warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
-            # a refresh runs over all cells: not more than eight times in a pass
-            every=max(1, round(batches.n_batches / (8 * EPOCH_STEPS))),
+            # a refresh runs over all cells: not more than some four times in a pass
+            every=max(1, round(batches.n_batches / (4 * EPOCH_STEPS))),
             seed=self.random_state,
         )
 
