@@ -45,11 +45,26 @@ def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
     return kmeans(scaled_components(adata, seed=seed), n_clusters, random_state=seed)[0]
 
 
-def scvi_kmeans(adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, seed: int = 0) -> np.ndarray:
-    """K-means on the latent space of scVI with its default training, labels ``(n_obs,)`` int.
+def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0) -> np.ndarray:
+    """The latent space of scVI, ``(n_obs, 10)`` float32.
 
     The genes are the highly variable ones of :func:`scaled_components`; scVI reads their counts. It seeds the global
     random state, as it does for every user.
+
+    Parameters
+    ----------
+    adata
+        Counts in ``X``; not changed.
+    n_top_genes
+        Highly variable genes.
+    max_epochs
+        ``None`` is scVI's default.
+    seed
+        Of scvi-tools.
+
+    Returns
+    -------
+    Means of the latent variables.
     """
     import scvi
 
@@ -64,9 +79,13 @@ def scvi_kmeans(adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, see
         scvi.settings.seed = seed
         scvi.model.SCVI.setup_anndata(work)
         model = scvi.model.SCVI(work)
-        model.train(enable_progress_bar=False)
-        latent = model.get_latent_representation()
-    return kmeans(latent, n_clusters, random_state=seed)[0]
+        model.train(max_epochs, enable_progress_bar=False)
+        return model.get_latent_representation()
+
+
+def scvi_kmeans(adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, seed: int = 0) -> np.ndarray:
+    """K-means on :func:`scvi_latent` with its default training, labels ``(n_obs,)`` int."""
+    return kmeans(scvi_latent(adata, n_top_genes=n_top_genes, seed=seed), n_clusters, random_state=seed)[0]
 
 
 def leiden_clusters(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
@@ -46,8 +47,11 @@ def fit_arrays(method: str, values: np.ndarray, codes: np.ndarray, settings: dic
         fitted.fit(scaler.transform(values), codes)
         weights, biases = [fitted.coef_.T], [fitted.intercept_]
     else:
-        fitted = MLPClassifier((settings["n_hidden"],), max_iter=500, random_state=settings["random_state"])
-        fitted.fit(scaler.transform(values), codes)
+        # training to convergence made it surer and no better: held-out loss 0.52 at 314 passes, 0.36 at 100
+        fitted = MLPClassifier((settings["n_hidden"],), max_iter=100, random_state=settings["random_state"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted.fit(scaler.transform(values), codes)
         weights, biases = list(fitted.coefs_), list(fitted.intercepts_)
     if weights[-1].shape[1] == 1:  # of two classes scikit-learn keeps the second's score only
         weights[-1] = np.concatenate((np.zeros_like(weights[-1]), weights[-1]), axis=1)
