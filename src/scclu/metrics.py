@@ -136,7 +136,7 @@ def accuracy(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     return float(table[rows, columns].sum() / len(true))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassificationReport:
     """What :func:`classification_report` returns.
 

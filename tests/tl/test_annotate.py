@@ -139,12 +139,12 @@ def test_groups_of_one_cell_stay_unknown():
     adata.obs.loc["c0", "leiden"] = "single"
     reference.obs.loc["c59", "cell_type"] = "rare"
     with pytest.warns(UserWarning) as caught:
-        scclu.tl.annotate(adata, "leiden", reference=reference, n_genes=10)
+        scclu.tl.annotate(adata, "leiden", reference=reference, n_genes=10, min_score=0)
     assert "Types of one cell in the reference" in str(caught[0].message)
     assert "Clusters of one cell" in str(caught[1].message)
     table = adata.uns["leiden_annotation"]
     assert adata.obs.loc["c0", "leiden_annotation"] == "Unknown"
-    assert np.isnan(table["scores"][table["clusters"] == "single"]).all()
+    assert (table["scores"][table["clusters"] == "single"] == 0).all()
     assert (adata.obs["leiden_annotation"].astype(str) == adata.obs["cell_type"]).iloc[1:].all()
 
 

@@ -22,7 +22,7 @@ Method = Literal["logistic", "knn", "mlp"]
 METHODS = ("logistic", "knn", "mlp")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class CellClassifier:
     """What :func:`scclu.tl.fit_classifier` returns and :func:`scclu.tl.classify` uses.
 
@@ -91,15 +91,15 @@ class CellClassifier:
             raise ValueError(f"adata.obs[{labels_key!r}] has {len(classes)} class; a classifier needs two or more.")
         values = _dense(values)
         return cls(
-            method,
-            classes,
-            labels_key,
-            use_rep,
-            features,
-            detect_kind(values, source) if use_rep == "X" else "",
-            fit_temperature(method, values, codes, len(classes), settings),
-            settings,
-            fit_arrays(method, values, codes, settings),
+            method=method,
+            classes=classes,
+            labels_key=labels_key,
+            use_rep=use_rep,
+            features=features,
+            kind=detect_kind(values, source) if use_rep == "X" else "",
+            temperature=fit_temperature(method, values, codes, len(classes), settings),
+            settings=settings,
+            arrays=fit_arrays(method, values, codes, settings),
         )
 
     def predict_proba(self, adata: AnnData, *, use_rep: str | None = None) -> np.ndarray:
@@ -202,15 +202,15 @@ class CellClassifier:
         state, tensors = read_model(Path(dir_path), cls.__name__)
         try:
             classifier = cls(
-                state["method"],
-                np.array(state["classes"], dtype=object),
-                state["labels_key"],
-                state["use_rep"],
-                np.array(state["features"], dtype=object),
-                state["kind"],
-                float(state["temperature"]),
-                state["settings"],
-                {name: tensor.numpy() for name, tensor in tensors.items()},
+                method=state["method"],
+                classes=np.array(state["classes"], dtype=object),
+                labels_key=state["labels_key"],
+                use_rep=state["use_rep"],
+                features=np.array(state["features"], dtype=object),
+                kind=state["kind"],
+                temperature=float(state["temperature"]),
+                settings=state["settings"],
+                arrays={name: tensor.numpy() for name, tensor in tensors.items()},
             )
             probe = np.zeros((1, len(classifier.features)), dtype=np.float32)
             scores = log_probabilities(

@@ -89,7 +89,7 @@ def annotate(
     ``adata.obs[key_added]``
         Types, categorical.
     ``adata.uns[key_added]``
-        ``"scores"``, ``(n_clusters, n_types)`` float64, NaN for a cluster of one cell; ``"clusters"`` and ``"types"``,
+        ``"scores"``, ``(n_clusters, n_types)`` float64, 0 for a cluster of one cell; ``"clusters"`` and ``"types"``,
         its rows and columns; ``"names"``, the type given to each cluster; ``"unmatched_genes"``, the genes of the
         reference or of `markers` that `adata` lacks; ``"case_matched_genes"``, such as ``"CD3E -> Cd3e"``;
         ``"unmatched_types"``, those left out; ``"params"``.
@@ -128,8 +128,10 @@ def annotate(
         )
     else:
         scores, match, lost = _against_markers(expression, labels, markers or {})
-    scores = scores.reindex(labels.categories)
-    names = _best(scores, threshold, unassigned)
+    names = (
+        _best(scores, threshold, unassigned).reindex(labels.categories, fill_value=unassigned).to_numpy(dtype=object)
+    )
+    scores = scores.reindex(labels.categories, fill_value=0.0)
     single = sorted(set(labels.categories) - set(comparable_groups(labels)))
     if single:
         _warn(f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.")
@@ -252,11 +254,9 @@ def _check_found(match: GeneMatch, wanted: Sequence[str] | np.ndarray, there: np
         _warn(f"{len(pairs)} genes of {what} match only when case is ignored: {listed(pairs)}.")
 
 
-def _best(scores: pd.DataFrame, threshold: float, unassigned: str) -> np.ndarray:
-    """Name of each cluster, ``(n_clusters,)``."""
-    table = scores.fillna(-np.inf).to_numpy()
-    best = np.asarray(scores.columns, dtype=object)[table.argmax(axis=1)]
-    return np.where(table.max(axis=1) >= threshold, best, unassigned).astype(object)
+def _best(scores: pd.DataFrame, threshold: float, unassigned: str) -> pd.Series:
+    """Name of each cluster that has scores."""
+    return scores.idxmax(axis=1).where(scores.max(axis=1) >= threshold, unassigned)
 
 
 def _warn(message: str) -> None:
