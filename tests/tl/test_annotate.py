@@ -249,3 +249,29 @@ def test_copy_view_and_backed(tmp_path):
     scclu.tl.annotate(backed, "leiden", markers=MARKERS)
     assert backed.obs["leiden_annotation"].tolist() == expected
     backed.file.close()
+
+
+BLOOD = {
+    "CD14+ Monocyte": ["S100A8", "S100A9", "LYZ", "FCN1"],
+    "Dendritic": ["FCER1A", "CLEC10A", "HLA-DPA1", "HLA-DQA1"],
+    "CD19+ B": ["CD79A", "CD79B", "MS4A1"],
+    "CD56+ NK": ["GNLY", "GZMB", "FGFBP2"],
+    "CD34+": ["SPINK2", "PRSS57", "CYTL1"],
+}
+
+
+def test_blood_by_markers():
+    adata = scclu.datasets.pbmc68k_reduced()
+    adata = adata[adata.obs["cell_type"].isin(list(BLOOD))].copy()
+    scclu.tl.annotate(adata, "cell_type", markers=BLOOD)
+    assert (adata.obs["cell_type_annotation"].astype(str) == adata.obs["cell_type"].astype(str)).all()
+
+
+def test_blood_by_reference(data_dir):
+    adata = ad.read_h5ad(data_dir / "zheng_pbmc_purified9.h5ad")
+    half = np.random.default_rng(0).permutation(adata.n_obs) < adata.n_obs // 2
+    new = adata[~half].copy()
+    scclu.tl.annotate(new, "cell_type", reference=adata[half].copy())
+    # the rarest type, about 20 cells here, can be taken for its sister
+    right = new.obs["cell_type_annotation"].astype(str) == new.obs["cell_type"].astype(str)
+    assert right.mean() > 0.95

@@ -22,7 +22,7 @@ from ._write import h5ad_safe, writable
 
 logger = logging.getLogger(__name__)
 
-_MIN_SCORE = {"reference": 0.2, "markers": 0.5}
+_MIN_SCORE = {"reference": 0.4, "markers": 0.5}
 
 
 class _Expression(NamedTuple):
@@ -71,8 +71,9 @@ def annotate(
     n_genes
         Markers of a cluster and of a type of the reference (all shared genes, where there are fewer).
     min_score
-        A cluster whose best score is lower stays `unassigned`. ``None`` is 0.2 for a reference (10 of 50 genes) and 0.5
-        for markers (half a standard deviation above the average cluster).
+        A cluster whose best score is lower stays `unassigned`. ``None`` is 0.4 for a reference (20 of 50 genes) and 0.5
+        for markers (half a standard deviation above the average cluster; a type that four in five clusters are of
+        reaches no more).
     layer, reference_layer
         Read this layer of `adata`, of `reference`, and nothing else.
     key_added

@@ -43,7 +43,7 @@ def compare(adata: AnnData, keys: Sequence[str], labels_key: str | None = None) 
     >>> adata = scclu.datasets.pbmc68k_reduced()
     >>> adata.obs["monocytes"] = adata.obs["cell_type"] == "CD14+ Monocyte"
     >>> scclu.tl.compare(adata, ["cell_type", "monocytes"]).round(2).to_numpy().tolist()
-    [[1.0, 0.19], [0.19, 1.0]]
+    [[1.0, 0.18], [0.18, 1.0]]
     """
     if isinstance(keys, str) or not isinstance(keys, Sequence) or not keys:
         raise TypeError(f"keys must be a list of columns of adata.obs, but {keys!r} was passed.")
