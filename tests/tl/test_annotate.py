@@ -179,6 +179,7 @@ def test_log_normalised_is_found_or_made(store):
 
 def _with_nan(adata):
     adata.obs["leiden"] = adata.obs["leiden"].where(np.arange(adata.n_obs) > 1)
+    return adata
 
 
 def _scaled(adata):
@@ -216,6 +217,20 @@ BAD = {
         {"reference": marked_counts(), "reference_key": "types"},
         ValueError,
         "reference_key must be a column of reference.obs, but 'types'",
+    ),
+    "reference without shared genes": (
+        None,
+        "leiden",
+        {"reference": AnnData(np.ones((4, 1), np.float32), pd.DataFrame({"cell_type": list("aabb")}, list("wxyz")))},
+        ValueError,
+        "reference and adata have no genes in common: reference has '0', adata 'GeneA0'",
+    ),
+    "reference labels with NaN": (
+        None,
+        "leiden",
+        {"reference": _with_nan(marked_counts()), "reference_key": "leiden"},
+        ValueError,
+        r"reference.obs\['leiden'\] has 2 missing values",
     ),
     "no reference": (None, "leiden", {"reference": "pbmc"}, TypeError, "reference must be an AnnData"),
     "n_genes": (None, "leiden", {"markers": MARKERS, "n_genes": 0}, ValueError, "n_genes must be at least 1"),
