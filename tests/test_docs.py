@@ -1,4 +1,4 @@
-"""The examples in docstrings and in the README run as they are printed."""
+"""The examples in docstrings, in the README and in the user guide run as they are printed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ def test_docstrings(name):
     assert results.failed == 0
 
 
-def test_readme(tmp_path, monkeypatch):
+# the marker lists of the page name genes that the small data lack
+@pytest.mark.filterwarnings("ignore:.*markers are not among:UserWarning")
+@pytest.mark.parametrize("page", ["README.md", "docs/annotation.md", "docs/classification.md"])
+def test_pages(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
     namespace: dict = {}
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), namespace)
+        exec(compile(block, page, "exec"), namespace)

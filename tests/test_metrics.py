@@ -36,7 +36,7 @@ def test_equal_partitions_under_other_names(metric):
     assert metric(labels, [5, 7, 7, 1]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("metric", [metrics.ari, metrics.nmi, metrics.accuracy])
+@pytest.mark.parametrize("metric", [metrics.ari, metrics.nmi, metrics.accuracy, metrics.classification_report])
 @pytest.mark.parametrize(
     ("true", "pred", "message"),
     [
@@ -55,3 +55,24 @@ def test_bad_labels(metric, true, pred, message):
 def test_nmi_average_is_checked():
     with pytest.raises(ValueError, match="'geometric' was passed"):
         metrics.nmi([0], [0], average="geometric")
+
+
+def test_classification_report_by_hand():
+    # B: 2 of 3 found, 1 T called B; T: 1 of 2 found, none called T; one B is rejected
+    report = metrics.classification_report(list("BBBTT"), ["B", "B", "Unknown", "B", "T"])
+    assert report.accuracy == pytest.approx(3 / 5)
+    assert report.per_class["precision"].tolist() == pytest.approx([2 / 3, 1])
+    assert report.per_class["recall"].tolist() == pytest.approx([2 / 3, 1 / 2])
+    assert report.f1 == pytest.approx((2 / 3 + 2 / 3) / 2) and report.recall == pytest.approx(7 / 12)
+    assert report.per_class["n_cells"].tolist() == [3, 2]
+    assert report.confusion.to_numpy().tolist() == [[2, 0, 1], [1, 1, 0]]
+    assert report.confusion.columns.tolist() == ["B", "T", "Unknown"]
+
+
+def test_classification_report_equals_scikit_learn():
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(0)
+    true, pred = rng.integers(4, size=(2, 50))
+    report = metrics.classification_report(true, pd.Categorical(pred.astype(str)))
+    assert report.f1 == pytest.approx(f1_score(true, pred, average="macro"))

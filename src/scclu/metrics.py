@@ -1,19 +1,26 @@
-"""Agreement of a clustering with labels: the only place, with figures, where labels are used."""
+"""Agreement of a clustering or a classification with labels: the only place, with figures, where labels are used."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from natsort import natsorted
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import (
+    adjusted_rand_score,
+    confusion_matrix,
+    normalized_mutual_info_score,
+    precision_recall_fscore_support,
+)
 from sklearn.metrics.cluster import contingency_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["accuracy", "ari", "nmi"]
+__all__ = ["ClassificationReport", "accuracy", "ari", "classification_report", "nmi"]
 
 
 def _codes(labels_true: ArrayLike, labels_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -127,3 +134,79 @@ def accuracy(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     table = contingency_matrix(true, pred)
     rows, columns = linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / len(true))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationReport:
+    """What :func:`classification_report` returns.
+
+    Attributes
+    ----------
+    accuracy
+        Share of cells with the right class.
+    precision, recall, f1
+        Macro averages: the mean over the true classes, each counting the same.
+    per_class
+        ``"precision"``, ``"recall"``, ``"f1"`` and ``"n_cells"`` of each true class.
+    confusion
+        Cells of each true class (rows) in each predicted class (columns: the true classes, then other names that were
+        predicted, such as ``"Unknown"``).
+
+    Examples
+    --------
+    >>> scclu.metrics.classification_report(["B", "T"], ["B", "T"]).f1
+    1.0
+    """
+
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    per_class: pd.DataFrame
+    confusion: pd.DataFrame
+
+
+def classification_report(labels_true: ArrayLike, labels_pred: ArrayLike) -> ClassificationReport:
+    """Accuracy, macro precision, recall and F1, and the confusion matrix (Table 2 of the scSiameseClu paper).
+
+    Names are compared as they are written (1 and ``"1"`` are equal); clusters must have been named first.
+
+    Parameters
+    ----------
+    labels_true, labels_pred
+        One label a cell, shape ``(n_cells,)``. A predicted name that no true label has (``"Unknown"``) counts as wrong
+        where it stands, and is no class of its own in the averages.
+
+    Returns
+    -------
+    The report. The precision of a class that was never predicted is 0.
+
+    Raises
+    ------
+    ValueError
+        If the vectors differ in length, are empty, or have missing values.
+
+    Examples
+    --------
+    >>> report = scclu.metrics.classification_report(["B", "B", "T", "T"], ["B", "Unknown", "T", "T"])
+    >>> report.accuracy, report.precision, report.recall
+    (0.75, 1.0, 0.75)
+    >>> report.confusion.loc["B"].to_dict()
+    {'B': 1, 'T': 0, 'Unknown': 1}
+    """
+    _codes(labels_true, labels_pred)
+    true, pred = (np.asarray(labels, dtype=object).astype(str) for labels in (labels_true, labels_pred))
+    classes = natsorted(set(true.tolist()))
+    columns = classes + natsorted(set(pred.tolist()) - set(classes))
+    scores = precision_recall_fscore_support(true, pred, labels=classes, zero_division=0.0)
+    per_class = pd.DataFrame(dict(zip(("precision", "recall", "f1", "n_cells"), scores, strict=True)), index=classes)
+    table = confusion_matrix(true, pred, labels=columns)[: len(classes)]
+    means = per_class.mean()
+    return ClassificationReport(
+        accuracy=float((true == pred).mean()),
+        precision=float(means["precision"]),
+        recall=float(means["recall"]),
+        f1=float(means["f1"]),
+        per_class=per_class,
+        confusion=pd.DataFrame(table, index=classes, columns=columns),
+    )

@@ -1,5 +1,6 @@
 """Methods beside each other: what people use today, through public packages."""
 
-from .peers import leiden_clusters, pca_kmeans, scvi_kmeans
+from .embeddings import cross_validate
+from .peers import leiden_clusters, pca_kmeans, scvi_kmeans, scvi_latent
 
-__all__ = ["leiden_clusters", "pca_kmeans", "scvi_kmeans"]
+__all__ = ["cross_validate", "leiden_clusters", "pca_kmeans", "scvi_kmeans", "scvi_latent"]

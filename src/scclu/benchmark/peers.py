@@ -41,15 +41,56 @@ def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: 
 
 
 def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
-    """K-means on principal components, labels ``(n_obs,)`` int."""
+    """K-means on principal components.
+
+    Parameters
+    ----------
+    adata
+        Counts in ``X``; not changed.
+    n_clusters
+        K.
+    seed
+        Of the PCA and of K-means.
+
+    Returns
+    -------
+    Labels ``(n_obs,)`` int.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> len(set(scclu.benchmark.pca_kmeans(adata, 10)))
+    10
+    """
     return kmeans(scaled_components(adata, seed=seed), n_clusters, random_state=seed)[0]
 
 
-def scvi_kmeans(adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, seed: int = 0) -> np.ndarray:
-    """K-means on the latent space of scVI with its default training, labels ``(n_obs,)`` int.
+def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0) -> np.ndarray:
+    """The latent space of scVI, ``(n_obs, 10)`` float32.
 
     The genes are the highly variable ones of :func:`scaled_components`; scVI reads their counts. It seeds the global
     random state, as it does for every user.
+
+    Parameters
+    ----------
+    adata
+        Counts in ``X``; not changed.
+    n_top_genes
+        Highly variable genes.
+    max_epochs
+        ``None`` is scVI's default.
+    seed
+        Of scvi-tools.
+
+    Returns
+    -------
+    Means of the latent variables.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.benchmark.scvi_latent(adata[:100], max_epochs=1).shape
+    (100, 10)
     """
     import scvi
 
@@ -64,11 +105,58 @@ def scvi_kmeans(adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, see
         scvi.settings.seed = seed
         scvi.model.SCVI.setup_anndata(work)
         model = scvi.model.SCVI(work)
-        model.train(enable_progress_bar=False)
-        latent = model.get_latent_representation()
+        model.train(max_epochs, enable_progress_bar=False)
+        return model.get_latent_representation()
+
+
+def scvi_kmeans(
+    adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0
+) -> np.ndarray:
+    """K-means on the latent space of scVI.
+
+    Parameters
+    ----------
+    adata, n_top_genes, max_epochs
+        As for :func:`scvi_latent`.
+    n_clusters
+        K.
+    seed
+        Of scvi-tools and of K-means.
+
+    Returns
+    -------
+    Labels ``(n_obs,)`` int.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> len(set(scclu.benchmark.scvi_kmeans(adata[:100], 3, max_epochs=1)))
+    3
+    """
+    latent = scvi_latent(adata, n_top_genes=n_top_genes, max_epochs=max_epochs, seed=seed)
     return kmeans(latent, n_clusters, random_state=seed)[0]
 
 
 def leiden_clusters(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Leiden at a resolution on the neighbours in principal components, labels ``(n_obs,)`` int."""
+    """Leiden at a resolution on the neighbours in principal components.
+
+    Parameters
+    ----------
+    adata
+        Counts in ``X``; not changed.
+    resolution
+        Of Leiden.
+    seed
+        Of the PCA and of Leiden.
+
+    Returns
+    -------
+    Labels ``(n_obs,)`` int.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.benchmark.leiden_clusters(adata).shape
+    (700,)
+    """
     return leiden(scaled_components(adata, seed=seed), resolution=resolution, random_state=seed)

@@ -34,6 +34,15 @@ def h5ad_safe(value: Any) -> Any:
     return str(value)
 
 
+def writable(adata: AnnData, *, copy: bool) -> AnnData:
+    """What results are written to: a copy, or `adata` itself, which is no view any more."""
+    if copy:
+        return adata.to_memory() if adata.isbacked else adata.copy()
+    if adata.is_view:
+        adata._init_as_actual(adata.copy())
+    return adata
+
+
 def model_input(
     adata: AnnData,
     *,
@@ -111,10 +120,7 @@ def write_clusters(
     labels = model.predict()
     confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
     n_clusters = int(labels.max()) + 1
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
-    elif adata.is_view:
-        adata._init_as_actual(adata.copy())
+    adata = writable(adata, copy=copy)
     adata.obs[key] = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
     adata.obs[f"{key}_confidence"] = confidence
     adata.obsm[f"X_{key}"] = model.get_latent_representation()
