@@ -86,14 +86,19 @@ class JointRefresh:
             adjacency: sparse.csr_matrix = self.batches.adjacency
             self.batches.prune(drop_weak_edges(adjacency, embedding.numpy(), self.edge_drop))
 
+    def find_clusters(self, cells: np.ndarray) -> np.ndarray:
+        """Clusters of embedded cells found anew, ``(n_cells,)`` int."""
+        n_clusters = len(self.module.centers)
+        return tempered_ward(
+            cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
+        )
+
     @torch.no_grad()
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
         """Put the centres on clusters found anew; returns their proportions, ``(n_clusters,)``."""
         cells = embedding.numpy()
         n_clusters = len(self.module.centers)
-        labels = tempered_ward(
-            cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
-        )
+        labels = self.find_clusters(cells)
         sizes = np.bincount(labels, minlength=n_clusters)
         # fewer distinct cells than clusters: an empty cluster sits on the largest, which wins the ties
         members = [labels == (k if sizes[k] else sizes.argmax()) for k in np.argsort(-sizes, kind="stable")]
