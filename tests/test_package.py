@@ -9,7 +9,7 @@ import scclu
 
 
 def test_import_is_lazy():
-    code = "import sys, scclu; print(sorted({'torch', 'scvi', 'scanpy', 'anndata'} & set(sys.modules)))"
+    code = "import sys, scclu; print(sorted({'torch', 'scvi', 'scanpy', 'anndata', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
