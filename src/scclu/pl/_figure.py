@@ -41,22 +41,21 @@ def panels(
     """
     if ax is None:
         figure = plt.figure(figsize=figsize, layout="constrained")
-        spec: Any = figure.add_gridspec(n_rows, n_cols, **grid)
-    elif n_rows == n_cols == 1:
-        return root(ax), [ax]
-    else:
-        figure = root(ax)
-        ax.set_axis_off()
-        place = ax.get_subplotspec()
-        if place is None:
-            box = ax.get_position()
-            spec = GridSpec(
-                n_rows, n_cols, figure=figure, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1, wspace=0.5, **grid
-            )
-        else:
-            spec = place.subgridspec(n_rows, n_cols, wspace=0.5, **grid)
-    owner: Any = figure if ax is None else ax.get_figure(root=False)
-    return figure, [owner.add_subplot(spec[i, j]) for i in range(n_rows) for j in range(n_cols)]
+        grid_spec: Any = figure.add_gridspec(n_rows, n_cols, **grid)
+        return figure, [figure.add_subplot(grid_spec[i, j]) for i in range(n_rows) for j in range(n_cols)]
+    figure = root(ax)
+    if n_rows == n_cols == 1:
+        return figure, [ax]
+    owner: Any = ax.get_figure(root=False)
+    place = ax.get_subplotspec()
+    if place is None:
+        box = ax.get_position()
+        place = GridSpec(1, 1, figure=owner, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)[0]
+    ax.set_axis_off()
+    # within a figure of their own, no text of these panels reaches into the neighbours of `ax`
+    inner = owner.add_subfigure(place)
+    inner_spec = inner.add_gridspec(n_rows, n_cols, **grid)
+    return figure, [inner.add_subplot(inner_spec[i, j]) for i in range(n_rows) for j in range(n_cols)]
 
 
 def root(ax: Axes) -> Figure:
@@ -81,7 +80,7 @@ def finish(figure: Figure, axes: Any, *, show: bool | None, return_fig: bool) ->
 
 def whole_ticks(ax: Axes) -> None:
     """Ticks of the x axis at whole numbers."""
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def pitch(ax: Axes, axis: Literal["x", "y"], n: int) -> float:
@@ -97,14 +96,20 @@ def name_items(ax: Axes, axis: Literal["x", "y"], names: Sequence[str]) -> None:
     target: Axis = ax.yaxis if axis == "y" else ax.xaxis
     target.set_ticks(range(len(names)), names, fontsize=_SMALLEST)
     ax.tick_params(axis=axis, length=0)
-    upright = axis == "x" and max(map(len, names)) > 3
+    longest = max(map(len, names))
+    upright = axis == "x" and longest > 3
     if upright:
         ax.tick_params(axis="x", rotation=90)
-    room = pitch(ax, axis, len(names))
-    need = _LINE if axis == "y" or upright else _CHARACTER * (max(map(len, names)) + 0.7)
-    size = float(np.clip(room / need, _SMALLEST, _FONT))
-    step = int(np.ceil(size * need / room - 1e-6))
-    target.set_ticks(range(0, len(names), step), names[::step], fontsize=size)
+    need = _LINE if axis == "y" or upright else _CHARACTER * (longest + 0.7)
+    size = _FONT
+    for _ in range(3):  # larger text may leave less room
+        room = pitch(ax, axis, len(names))
+        fitting = float(np.clip(room / need, _SMALLEST, size))
+        step = int(np.ceil(fitting * need / room - 1e-6))
+        target.set_ticks(range(0, len(names), step), names[::step], fontsize=fitting)
+        if fitting == size:
+            break
+        size = fitting
 
 
 def spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
@@ -142,6 +147,7 @@ def heat_map(
     ax.spines[:].set_visible(False)
     name_items(ax, "y", [str(name) for name in table.index])
     name_items(ax, "x", [str(name) for name in table.columns])
+    name_items(ax, "y", [str(name) for name in table.index])  # those of the columns have taken room
     if text is None:
         return
     room = min(

@@ -48,63 +48,78 @@ def category_legend(ax: Axes, names: Sequence[str], colors: Sequence[str], *, in
     return marks
 
 
-def place_texts(ax: Axes, points: np.ndarray, texts: Sequence[str], *, size: float = 7.0) -> None:
-    """Write texts at points in data coordinates, moved apart until none covers another.
+def place_texts(ax: Axes, cells: np.ndarray, groups: np.ndarray, texts: Sequence[str], *, size: float = 7.0) -> None:
+    """Write a text beside each group of cells, where it covers neither cells nor another text.
 
     Parameters
     ----------
     ax
         Where, with its final limits.
-    points
-        ``(n, 2)``.
+    cells
+        Data coordinates, ``(n_cells, 2)``.
+    groups
+        Group of each cell, ``(n_cells,)`` int.
     texts
-        One a point.
+        One a group.
     size
         Of the font, in points.
     """
-    root(ax).draw_without_rendering()
+    figure = root(ax)
+    figure.draw_without_rendering()
     ax.set_autoscale_on(False)
-    halo = [patheffects.withStroke(linewidth=2, foreground="white")]
-    written = [
-        ax.text(x, y, text, fontsize=size, ha="center", va="center", path_effects=halo, weight="bold")
-        for (x, y), text in zip(points, texts, strict=True)
-    ]
-    boxes = [text.get_window_extent() for text in written]
-    half = np.array([(box.width, box.height) for box in boxes]) / 2 + 0.5
-    frame = ax.get_window_extent()
-    places = move_apart(ax.transData.transform(points), half, np.array([[frame.x0, frame.y0], [frame.x1, frame.y1]]))
-    for text, place in zip(written, ax.transData.inverted().transform(places), strict=True):
-        text.set_position(place)
+    points = ax.transData.transform(cells)
+    unit = figure.dpi / 72
+    box, to_data = ax.get_window_extent(), ax.transData.inverted()
+    frame = np.array([[box.x0, box.y0], [box.x1, box.y1]])
+    sizes = np.bincount(groups, minlength=len(texts))
+    taken = np.empty((0, 2, 2))
+    for k in np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]:
+        members = points[groups == k]
+        anchor = members[np.abs(members - np.median(members, axis=0)).sum(axis=1).argmin()]
+        half = unit * size * np.array([0.36 * len(texts[k]) + 0.1, 0.6])
+        place = free_place(anchor, half, points, taken, frame, unit * size)
+        taken = np.concatenate([taken, [[place - half, place + half]]])
+        ax.annotate(
+            texts[k],
+            tuple(to_data.transform(anchor)),
+            xytext=tuple(to_data.transform(place)),
+            fontsize=size,
+            ha="center",
+            va="center",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": "#333333", "shrinkA": 0, "shrinkB": 0},
+            path_effects=[patheffects.withStroke(linewidth=1.5, foreground="white")],
+        )
 
 
-def move_apart(centers: np.ndarray, half: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Move boxes as little as it takes that none overlaps another, inside a frame.
+def free_place(
+    anchor: np.ndarray, half: np.ndarray, points: np.ndarray, taken: np.ndarray, frame: np.ndarray, step: float
+) -> np.ndarray:
+    """The nearest centre to `anchor` at which a box covers no other box and, if possible, no point.
 
     Parameters
     ----------
-    centers, half
-        Centres and half sides, ``(n, 2)``.
+    anchor, half
+        Where the box belongs, and half its sides, ``(2,)``.
+    points
+        ``(n, 2)``.
+    taken
+        Lower left and upper right corners of other boxes, ``(n_boxes, 2, 2)``.
     frame
-        Lower left and upper right corner, ``(2, 2)``.
+        Corners that the box stays in, ``(2, 2)``.
+    step
+        From one ring of candidates to the next.
 
     Returns
     -------
-    New centres; boxes may still overlap where the frame is too full for all.
+    The centre, ``(2,)``.
     """
-    # boxes at one place have no direction to move in
-    places = centers + np.random.default_rng(0).normal(0, 0.01, centers.shape)
-    need = half[:, None] + half[None]
-    for _ in range(500):
-        apart = places[:, None] - places[None]
-        overlap = need - np.abs(apart)
-        touching = (overlap > 0).all(axis=2)
-        np.fill_diagonal(touching, False)
-        if not touching.any():
-            break
-        # along the side on which they overlap less
-        axis = overlap.argmin(axis=2)
-        for side in (0, 1):
-            push = np.where(touching & (axis == side), np.sign(apart[..., side]) * overlap[..., side], 0)
-            places[:, side] += 0.5 * push.sum(axis=1) / np.maximum(1, (push != 0).sum(axis=1)) * 1.05
-        places = np.clip(places, frame[0] + half, frame[1] - half)
-    return places
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    radii = step * np.arange(1.2, 16, 0.8)
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    places = (anchor + radii[:, None, None] * ring).reshape(-1, 2)
+    places = np.clip(places, frame[0] + half, frame[1] - half)
+    lower, upper = places - half, places + half
+    boxes = ((lower[:, None] < taken[:, 1]) & (upper[:, None] > taken[:, 0])).all(axis=2).sum(axis=1)
+    cells = ((points > lower[:, None]) & (points < upper[:, None])).all(axis=2).sum(axis=1)
+    far = np.linalg.norm(places - anchor, axis=1) / step
+    return places[(1e6 * boxes + cells + far).argmin()]

@@ -35,8 +35,8 @@ def choose_n_clusters(
     adata
         After ``scclu.tl.choose_n_clusters``.
     key
-        Where ``adata.uns`` has the evidence: ``"k"``, ``"leiden_k"`` if Leiden was asked, and ``"table"`` with the columns
-        ``"k"``, ``"stability"``, ``"stability_sd"`` and ``"silhouette"``.
+        Where ``adata.uns`` has the evidence: ``"k"``, ``"leiden_k"`` if Leiden was asked, and ``"table"`` with the
+        columns ``"k"``, ``"stability"``, ``"stability_sd"`` and ``"silhouette"``.
     ax
         Draw in place of these axes.
     show

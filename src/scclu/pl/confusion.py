@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ._colors import SEQUENTIAL
 from ._figure import finish, heat_map, panels
@@ -79,8 +80,7 @@ def confusion(
         ],
         dtype=object,
     )
-    n_rows, n_columns = table.shape
-    figure, (panel,) = panels(ax, 1, 1, figsize=table_size(n_rows, n_columns))
+    figure, (panel,) = panels(ax, 1, 1, figsize=table_size(table))
     heat_map(
         panel,
         table,
@@ -93,10 +93,12 @@ def confusion(
     return finish(figure, panel, show=show, return_fig=return_fig)
 
 
-def table_size(n_rows: int, n_columns: int) -> tuple[float, float]:
+def table_size(table: pd.DataFrame) -> tuple[float, float]:
     """Inches for a heat map with its labels."""
+    n_rows, n_columns = table.shape
+    wide, high = (0.08 * min(40, max(len(str(name)) for name in names)) for names in (table.index, table.columns))
 
     def side(n: int) -> float:
         return max(1.5, n * (0.36 if n <= 15 else 0.2))
 
-    return 2.2 + side(n_columns), 1.6 + side(n_rows)
+    return 1.6 + wide + side(n_columns), 0.6 + high + side(n_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from scclu.pp.matrix import read_matrix
+from scclu.pp.matrix import listed, read_matrix
 from scclu.pp.recipe import detect_kind
 
 from ._colors import SEQUENTIAL
@@ -20,6 +21,9 @@ from .confusion import table_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+logger = logging.getLogger(__name__)
 
 
 def marker_overlap(
@@ -70,7 +74,7 @@ def marker_overlap(
     rows, columns = matched(scores)
     table = pd.DataFrame(scores, clusters, types).iloc[rows, columns]
     text = np.array([[f"{score:.2f}" if score else "" for score in row] for row in table.to_numpy()], dtype=object)
-    figure, (panel,) = panels(ax, 1, 1, figsize=table_size(*table.shape))
+    figure, (panel,) = panels(ax, 1, 1, figsize=table_size(table))
     heat_map(panel, table, cmap=SEQUENTIAL, label="marker overlap", high=max(1.0, float(scores.max())), text=text)
     for i, row in enumerate(table.to_numpy()):
         if row.max() > 0:
@@ -167,7 +171,21 @@ def top_markers(
 def _dot_plot(
     shell: AnnData, key: str, genes: dict[str, list[str]], *, ax: Axes | None, show: bool | None, return_fig: bool
 ) -> Any:
-    plot = sc.pl.dotplot(shell, genes, key, standard_scale="var", cmap=SEQUENTIAL, ax=ax, show=False, return_fig=True)
+    long, short = 0.24 * sum(map(len, genes.values())), 0.24 * shell.obs[key].nunique()
+    tall = long > 11  # a page can be scrolled down
+    size = (2.8 + short, 1.5 + long) if tall else (3.2 + long, 1.4 + max(short, 1.8))
+    _, (panel,) = panels(ax, 1, 1, figsize=size)
+    plot = sc.pl.dotplot(
+        shell,
+        genes,
+        key,
+        standard_scale="var",
+        cmap=SEQUENTIAL,
+        swap_axes=tall,
+        ax=panel,
+        show=False,
+        return_fig=True,
+    )
     plot.legend(colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
     axes = [panel for panel in plot.get_axes().values() if panel is not None]
     return finish(axes[0].get_figure(root=True), axes, show=show, return_fig=return_fig)
@@ -205,4 +223,6 @@ def _rank(shell: AnnData, key: str, rank_key: str) -> None:
             f"Markers need at least two clusters of at least two cells, but adata.obs[{key!r}] has {len(groups)} such. "
             "Draw a clustering with more clusters."
         )
+    if len(groups) < len(sizes):
+        logger.warning("Clusters of one cell have no markers: %s.", listed(sizes.index[sizes < 2]))
     sc.tl.rank_genes_groups(shell, key, groups=groups, key_added=rank_key)

@@ -77,11 +77,13 @@ def similarity(
     cells = values[rows] / np.maximum(np.linalg.norm(values[rows], axis=1, keepdims=True), 1e-12)
     table = cells @ cells.T
 
-    figure, (strip, heat, curves) = panels(ax, 1, 3, figsize=(9.2, 4.6), width_ratios=(0.12, 4, 3))
+    figure, (strip, heat, curves) = panels(
+        ax, 1, 3, figsize=(9.6, float(np.clip(0.15 * len(clusters.categories), 4.2, 6.6))), width_ratios=(0.12, 4, 3)
+    )
     image = heat.imshow(table, cmap=SEQUENTIAL, vmin=-1, vmax=1, aspect="auto", rasterized=True)
     heat.set(xticks=[], yticks=[], xlabel=sample, title=f"embedding: {use_rep or 'X_' + key}")
     heat.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=heat, location="bottom", fraction=0.05, pad=0.03, shrink=0.6)
+    bar = figure.colorbar(image, ax=heat, fraction=0.04, pad=0.02, shrink=0.6)
     bar.set_label("cosine similarity")
     bar.outline.set_visible(False)
     _draw_distributions(curves, table, codes)
@@ -109,7 +111,9 @@ def _draw_distributions(ax: Axes, table: np.ndarray, codes: np.ndarray) -> None:
                 linewidth=1.6,
                 label=f"{name} (median {np.median(pairs[chosen]):.2f})",
             )
-    ax.set(xlabel="cosine similarity of two cells", ylabel="density of pairs", xlim=(-1, 1))
+    ax.set(
+        xlabel="cosine similarity of two cells", ylabel="density of pairs", xlim=(-1, 1), xticks=(-1, -0.5, 0, 0.5, 1)
+    )
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.01), frameon=False, fontsize=8)
 

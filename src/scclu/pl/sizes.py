@@ -82,10 +82,11 @@ def cluster_sizes(
         manage_ticks=False,
         medianprops={"color": "black", "linewidth": 1.5},
     )
+    highest = max(float(line.get_xdata().max()) for line in boxes["caps"])
     for box, color in zip(boxes["boxes"], colors, strict=True):
         # the median must show on the palette's dark colours too
         box.set(facecolor=color, alpha=0.5)
-    right.set(xlabel="confidence", xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
+    right.set(xlabel="confidence", xlim=(0, min(1.0, 1.1 * highest) or 1.0), ylim=(len(names) - 0.5, -0.5))
     right.set_yticks([])
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)

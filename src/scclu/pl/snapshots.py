@@ -108,9 +108,7 @@ def snapshots(
         row[0].set_ylabel(name)
         marks = category_legend(row[-1], list(found.categories), list(colors), inches=_PANEL)
         if marks is not None:
-            members = [layouts[-1][found.codes[rows] == k] for k in range(len(marks))]
-            shown = [k for k, cells in enumerate(members) if len(cells)]
-            place_texts(row[-1], np.array([np.median(members[k], axis=0) for k in shown]), [marks[k] for k in shown])
+            place_texts(row[-1], layouts[-1], found.codes[rows], marks)
     axes[(len(columns) - 1) * n].set_xlabel(f"{_BASES[basis]} of {sample}", loc="left")
     return finish(figure, axes, show=show, return_fig=return_fig)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PHASES = ("expression", "graph", "joint")
+# thin yellow lines do not show on white
+_LINES = palette(6)
 _DASHES = ("-", "--", "-.", ":")
 _METRICS = {
     "ari": (_metrics.ari, "ARI"),
@@ -72,10 +74,11 @@ def history(
     for panel, (phase, terms) in zip(axes, phases.items(), strict=True):
         for i, (name, losses) in enumerate(terms.items()):
             total = name == "loss"
+            color = "black" if total else _LINES[(i - 1) % len(_LINES)]
             panel.plot(
                 np.arange(1, len(losses) + 1),
                 losses,
-                color="black" if total else palette(7)[(i - 1) % 7],
+                color=color,
                 linestyle="-" if total else _DASHES[i % 4],
                 linewidth=2 if total else 1.3,
                 marker="o" if len(losses) <= 12 else None,
@@ -102,7 +105,7 @@ def history(
 
 
 def _by_phase(history: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """The terms of each phase, the total first."""
+    """The terms of each phase, the total first, then by size as the lines lie."""
     phases: dict[str, dict[str, np.ndarray]] = {}
     for name, losses in history.items():
         phase, _, term = name.partition("_")
@@ -113,7 +116,7 @@ def _by_phase(history: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]
         if np.isfinite(losses).any():
             phases.setdefault(phase, {})[term] = losses
     return {
-        phase: {name: phases[phase][name] for name in sorted(phases[phase], key=lambda name: name != "loss")}
+        phase: dict(sorted(phases[phase].items(), key=lambda term: (term[0] != "loss", -np.nanmean(term[1]))))
         for phase in ("training", *_PHASES, "changed cells")
         if phase in phases
     }
