@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import scanpy as sc
@@ -171,10 +173,9 @@ def top_markers(
 def _dot_plot(
     shell: AnnData, key: str, genes: dict[str, list[str]], *, ax: Axes | None, show: bool | None, return_fig: bool
 ) -> Any:
-    long, short = 0.24 * sum(map(len, genes.values())), 0.24 * shell.obs[key].nunique()
-    tall = long > 11  # a page can be scrolled down
-    size = (2.8 + short, 1.5 + long) if tall else (3.2 + long, 1.4 + max(short, 1.8))
-    _, (panel,) = panels(ax, 1, 1, figsize=size)
+    tall = sum(map(len, genes.values())) > 45  # a page can be scrolled down
+    if ax is None:
+        ax = _dot_axes(list(chain(*genes.values())), list(shell.obs[key].cat.categories), tall)
     plot = sc.pl.dotplot(
         shell,
         genes,
@@ -182,13 +183,24 @@ def _dot_plot(
         standard_scale="var",
         cmap=SEQUENTIAL,
         swap_axes=tall,
-        ax=panel,
+        ax=ax,
         show=False,
         return_fig=True,
     )
-    plot.legend(colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
+    plot.legend(width=2.4, colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
     axes = [panel for panel in plot.get_axes().values() if panel is not None]
     return finish(axes[0].get_figure(root=True), axes, show=show, return_fig=return_fig)
+
+
+def _dot_axes(genes: list[str], clusters: list[str], tall: bool) -> Axes:
+    """Axes with room for the text around a dot plot: constrained layout does not see the axes that scanpy makes."""
+    across, down = (clusters, genes) if tall else (genes, clusters)
+    left, bottom = (0.35 + 0.085 * max(map(len, names)) for names in (down, across))
+    width, height = 1.8 + 0.24 * len(across), max(2.2, 0.5 + 0.24 * len(down))
+    size = (left + width + 0.3, bottom + height + 0.3)
+    figure = plt.figure(figsize=size)
+    box = {"left": left / size[0], "right": 1 - 0.3 / size[0], "bottom": bottom / size[1], "top": 1 - 0.3 / size[1]}
+    return figure.add_subplot(figure.add_gridspec(1, 1, **box)[0])
 
 
 def _log_values(adata: AnnData, layer: str | None, use_raw: bool) -> AnnData:

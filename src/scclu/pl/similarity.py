@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from ._colors import SEQUENTIAL, category_colors, palette
 from ._figure import finish, panels, root, spread
@@ -112,9 +113,12 @@ def _draw_distributions(ax: Axes, table: np.ndarray, codes: np.ndarray) -> None:
                 label=f"{name} (median {np.median(pairs[chosen]):.2f})",
             )
     ax.set(
-        xlabel="cosine similarity of two cells", ylabel="density of pairs", xlim=(-1, 1), xticks=(-1, -0.5, 0, 0.5, 1)
+        xlabel="cosine similarity of two cells",
+        ylabel="density of pairs",
+        xlim=(-1, 1),
     )
     ax.spines[["top", "right"]].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 5, 10]))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.01), frameon=False, fontsize=8)
 
 
