@@ -83,10 +83,16 @@ def whole_ticks(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
+def lay_out(figure: Figure) -> None:
+    """Put the axes where they will be drawn, without drawing."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
 def pitch(ax: Axes, axis: Literal["x", "y"], n: int) -> float:
-    """Points from one of `n` evenly spaced items to the next, as `ax` is laid out now."""
+    """Points from one of `n` evenly spaced items to the next, as `ax` was last laid out."""
     figure = root(ax)
-    figure.draw_without_rendering()
     box = ax.get_window_extent()
     return float(box.height if axis == "y" else box.width) * 72 / figure.dpi / max(n, 1)
 
@@ -94,7 +100,7 @@ def pitch(ax: Axes, axis: Literal["x", "y"], n: int) -> float:
 def name_items(ax: Axes, axis: Literal["x", "y"], names: Sequence[str]) -> None:
     """Tick labels for items at 0, 1, ... as large as they fit; every second, third ... where even small ones do not."""
     target: Axis = ax.yaxis if axis == "y" else ax.xaxis
-    target.set_ticks(range(len(names)), names, fontsize=_SMALLEST)
+    target.set_ticks(range(len(names)), names, fontsize=_FONT)
     ax.tick_params(axis=axis, length=0)
     longest = max(map(len, names))
     upright = axis == "x" and longest > 3
@@ -102,7 +108,8 @@ def name_items(ax: Axes, axis: Literal["x", "y"], names: Sequence[str]) -> None:
         ax.tick_params(axis="x", rotation=90)
     need = _LINE if axis == "y" or upright else _CHARACTER * (longest + 0.7)
     size = _FONT
-    for _ in range(3):  # larger text may leave less room
+    for _ in range(2):  # larger text may leave less room
+        lay_out(root(ax))
         room = pitch(ax, axis, len(names))
         fitting = float(np.clip(room / need, _SMALLEST, size))
         step = int(np.ceil(fitting * need / room - 1e-6))
@@ -145,9 +152,10 @@ def heat_map(
     bar.set_label(label)
     bar.outline.set_visible(False)
     ax.spines[:].set_visible(False)
-    name_items(ax, "y", [str(name) for name in table.index])
+    names = [str(name) for name in table.index]
+    ax.set_yticks(range(len(names)), names, fontsize=_FONT)  # they take room from the columns
     name_items(ax, "x", [str(name) for name in table.columns])
-    name_items(ax, "y", [str(name) for name in table.index])  # those of the columns have taken room
+    name_items(ax, "y", names)
     if text is None:
         return
     room = min(

@@ -54,7 +54,7 @@ def place_texts(ax: Axes, cells: np.ndarray, groups: np.ndarray, texts: Sequence
     Parameters
     ----------
     ax
-        Where, with its final limits.
+        Where, with its final limits and laid out.
     cells
         Data coordinates, ``(n_cells, 2)``.
     groups
@@ -65,7 +65,6 @@ def place_texts(ax: Axes, cells: np.ndarray, groups: np.ndarray, texts: Sequence
         Of the font, in points.
     """
     figure = root(ax)
-    figure.draw_without_rendering()
     ax.set_autoscale_on(False)
     points = ax.transData.transform(cells)
     unit = figure.dpi / 72

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from scclu.pp.matrix import listed, read_matrix
 from scclu.pp.recipe import detect_kind
 
 from ._colors import SEQUENTIAL
-from ._figure import finish, heat_map, panels
+from ._figure import finish, heat_map, panels, root
 from ._inputs import categories, check_positive, matched, stored
 from .confusion import table_size
 
@@ -176,6 +177,7 @@ def _dot_plot(
     tall = sum(map(len, genes.values())) > 45  # a page can be scrolled down
     if ax is None:
         ax = _dot_axes(list(chain(*genes.values())), list(shell.obs[key].cat.categories), tall)
+    root(ax)
     plot = sc.pl.dotplot(
         shell,
         genes,
@@ -237,4 +239,7 @@ def _rank(shell: AnnData, key: str, rank_key: str) -> None:
         )
     if len(groups) < len(sizes):
         logger.warning("Clusters of one cell have no markers: %s.", listed(sizes.index[sizes < 2]))
-    sc.tl.rank_genes_groups(shell, key, groups=groups, key_added=rank_key)
+    with warnings.catch_warnings():
+        # of scanpy's own table of many groups
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        sc.tl.rank_genes_groups(shell, key, groups=groups, key_added=rank_key)

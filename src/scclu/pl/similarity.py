@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ._colors import SEQUENTIAL, category_colors, palette
-from ._figure import finish, panels, root, spread
+from ._figure import finish, lay_out, panels, root, spread
 from ._inputs import categories, check_positive, representation, sample_cells
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _draw_strip(ax: Axes, codes: np.ndarray, names: list[str], colors: list[str]
     ax.set(xlim=(0, 1), ylim=(len(codes) - 0.5, -0.5), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     figure = root(ax)
-    figure.draw_without_rendering()
+    lay_out(figure)
     height = ax.get_window_extent().height * 72 / figure.dpi
     # where there is no room for all, the largest are named
     named = np.sort(np.argsort(-sizes, kind="stable")[: min(int((sizes > 0).sum()), max(1, int(height / 6.5)))])

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+import scanpy as sc
+from anndata import AnnData
 
 from ._colors import category_colors
-from ._figure import finish, panels
+from ._figure import finish, lay_out, panels
 from ._inputs import categories, check_positive, check_words, matched, sample_cells
 from ._labels import category_legend, place_texts
 from .training import read_snapshots
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from matplotlib.axes import Axes
 
 _BASES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
@@ -87,6 +88,7 @@ def snapshots(
     rows, sample = sample_cells(adata.n_obs, n_cells, random_state)
     layouts = _layouts(taken["embedding"][:, rows], basis, random_state)
     figure, axes = panels(ax, len(columns), n, figsize=(_PANEL * n + 2, _PANEL * len(columns) + 0.4))
+    marks: list[list[str] | None] = []
     for i, (name, found) in enumerate(zip(columns, groups, strict=True)):
         row = axes[i * n : (i + 1) * n]
         colors = np.array(category_colors(adata, name, len(found.categories)))
@@ -106,10 +108,14 @@ def snapshots(
             panel.set(xticks=[], yticks=[], title=f"epoch {epoch}" if i == 0 else "")
             panel.spines[:].set_color("#cccccc")
         row[0].set_ylabel(name)
-        marks = category_legend(row[-1], list(found.categories), list(colors), inches=_PANEL)
-        if marks is not None:
-            place_texts(row[-1], layouts[-1], found.codes[rows], marks)
-    axes[(len(columns) - 1) * n].set_xlabel(f"{_BASES[basis]} of {sample}", loc="left")
+        marks.append(category_legend(row[-1], list(found.categories), list(colors), inches=_PANEL))
+    lowest = axes[(len(columns) - 1) * n]
+    lowest.set_xlabel(f"{_BASES[basis]} of {sample}", loc="left")
+    # now that no legend will move the panels any more
+    lay_out(figure)
+    for last, found, texts in zip(axes[n - 1 :: n], groups, marks, strict=True):
+        if texts is not None:
+            place_texts(last, layouts[-1], found.codes[rows], texts)
     return finish(figure, axes, show=show, return_fig=return_fig)
 
 
@@ -157,7 +163,7 @@ def _layout(values: np.ndarray, basis: str, seed: int, start: np.ndarray | None)
 
             perplexity = min(30.0, (n_cells - 1) / 3)
             return TSNE(perplexity=perplexity, init=1e-4 * start, random_state=seed).fit_transform(values)
-        from umap import UMAP
-
-        layout = UMAP(n_neighbors=min(15, n_cells - 1), init=5 * start, random_state=seed, n_jobs=1)
-        return layout.fit_transform(values)
+        shell = AnnData(obsm={"values": values, "start": 5 * start})
+        sc.pp.neighbors(shell, n_neighbors=min(15, n_cells - 1), use_rep="values", random_state=seed)
+        sc.tl.umap(shell, init_pos="start", random_state=seed)
+        return shell.obsm["X_umap"]
