@@ -74,10 +74,15 @@ def test_what_is_returned(name, monkeypatch):
     axes = axes if isinstance(axes, list) else [axes]
     assert axes and all(isinstance(ax, Axes) for ax in axes)
     assert FIGURES[name](adata, show=True) is None and len(shown) == 1
-    assert FIGURES[name](adata) is None and len(shown) == 2
+
+
+def test_show_is_the_setting_of_scanpy(monkeypatch):
+    adata, shown = clustered(), []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(True))
+    assert scclu.pl.history(adata, "cicl") is None and shown
     try:
         sc.settings.autoshow = False
-        assert FIGURES[name](adata) is not None and len(shown) == 2
+        assert scclu.pl.history(adata, "cicl") is not None and len(shown) == 1
     finally:
         sc.settings.autoshow = True
 
@@ -85,15 +90,18 @@ def test_what_is_returned(name, monkeypatch):
 @pytest.mark.parametrize("name", FIGURES)
 def test_ax(name):
     adata = clustered()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(22, 6), layout="constrained")
+    figure, (_, right) = plt.subplots(1, 2, figsize=(22, 6), layout="constrained")
     axes = FIGURES[name](adata, ax=right, show=False)
     axes = axes if isinstance(axes, list) else [axes]
     assert plt.get_fignums() == [figure.number]
     assert all(ax.get_figure(root=True) is figure and ax.get_position() is not None for ax in axes)
-    assert FIGURES[name](clustered(), ax=left, return_fig=True) is figure
-    loose = plt.figure().add_axes((0.1, 0.1, 0.8, 0.8))
-    if name != "top_markers":  # scanpy's dot plot takes the place of an ax in a grid
-        FIGURES[name](adata, ax=loose, show=False)
+    assert overlapping(figure) == []
+
+
+@pytest.mark.parametrize("name", ["cluster_sizes", "confusion"])
+def test_ax_outside_of_a_grid(name):
+    loose = plt.figure().add_axes((0.5, 0.5, 0.4, 0.4))
+    assert FIGURES[name](clustered(), ax=loose, return_fig=True) is loose.figure
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -157,8 +157,8 @@ def test_layouts(basis):
     adata = clustered()
     axes = scclu.pl.snapshots(adata, "cicl", basis=basis, n_cells=60, show=False)
     assert len(axes[0].collections[0].get_offsets()) == 60
-    again = scclu.pl.snapshots(adata, "cicl", basis=basis, n_cells=60, show=False)
-    np.testing.assert_array_equal(axes[-1].collections[0].get_offsets(), again[-1].collections[0].get_offsets())
+    first, last = (ax.collections[0].get_offsets() for ax in (axes[0], axes[-1]))
+    assert np.isfinite(first).all() and np.abs(first - last).max() > 0.1
 
 
 def test_a_sample_is_stated():

@@ -12,7 +12,7 @@ import scanpy as sc
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
+from matplotlib.gridspec import GridSpec, SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
 # points; below the smaller size labels are left out rather than printed
@@ -47,15 +47,20 @@ def panels(
     if n_rows == n_cols == 1:
         return figure, [ax]
     owner: Any = ax.get_figure(root=False)
-    place = ax.get_subplotspec()
-    if place is None:
-        box = ax.get_position()
-        place = GridSpec(1, 1, figure=owner, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)[0]
-    ax.set_axis_off()
     # within a figure of their own, no text of these panels reaches into the neighbours of `ax`
-    inner = owner.add_subfigure(place)
+    inner = owner.add_subfigure(vacate(ax))
     inner_spec = inner.add_gridspec(n_rows, n_cols, **grid)
     return figure, [inner.add_subplot(inner_spec[i, j]) for i in range(n_rows) for j in range(n_cols)]
+
+
+def vacate(ax: Axes) -> SubplotSpec:
+    """Hide axes, and return their place."""
+    ax.set_axis_off()
+    place = ax.get_subplotspec()
+    if place is not None:
+        return place
+    box = ax.get_position()
+    return GridSpec(1, 1, figure=root(ax), left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)[0]
 
 
 def root(ax: Axes) -> Figure:

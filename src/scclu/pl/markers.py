@@ -18,7 +18,7 @@ from scclu.pp.matrix import listed, read_matrix
 from scclu.pp.recipe import detect_kind
 
 from ._colors import SEQUENTIAL
-from ._figure import finish, heat_map, panels, root
+from ._figure import finish, heat_map, lay_out, panels, root, vacate
 from ._inputs import categories, check_positive, matched, stored
 from .confusion import table_size
 
@@ -175,9 +175,7 @@ def _dot_plot(
     shell: AnnData, key: str, genes: dict[str, list[str]], *, ax: Axes | None, show: bool | None, return_fig: bool
 ) -> Any:
     tall = sum(map(len, genes.values())) > 45  # a page can be scrolled down
-    if ax is None:
-        ax = _dot_axes(list(chain(*genes.values())), list(shell.obs[key].cat.categories), tall)
-    root(ax)
+    place = _dot_axes(ax, list(chain(*genes.values())), list(shell.obs[key].cat.categories), tall)
     plot = sc.pl.dotplot(
         shell,
         genes,
@@ -185,24 +183,40 @@ def _dot_plot(
         standard_scale="var",
         cmap=SEQUENTIAL,
         swap_axes=tall,
-        ax=ax,
+        ax=place,
         show=False,
         return_fig=True,
     )
     plot.legend(width=2.4, colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
     axes = [panel for panel in plot.get_axes().values() if panel is not None]
+    for panel in (place, *axes):
+        # their grids collapse in a constrained layout; _dot_axes leaves the room for their text
+        panel.set_in_layout(False)
     return finish(axes[0].get_figure(root=True), axes, show=show, return_fig=return_fig)
 
 
-def _dot_axes(genes: list[str], clusters: list[str], tall: bool) -> Axes:
-    """Axes with room for the text around a dot plot: constrained layout does not see the axes that scanpy makes."""
+def _dot_axes(ax: Axes | None, genes: list[str], clusters: list[str], tall: bool) -> Axes:
+    """Axes for scanpy, with room for the names at the left and below."""
     across, down = (clusters, genes) if tall else (genes, clusters)
     left, bottom = (0.35 + 0.085 * max(map(len, names)) for names in (down, across))
-    width, height = 1.8 + 0.24 * len(across), max(2.2, 0.5 + 0.24 * len(down))
-    size = (left + width + 0.3, bottom + height + 0.3)
-    figure = plt.figure(figsize=size)
-    box = {"left": left / size[0], "right": 1 - 0.3 / size[0], "bottom": bottom / size[1], "top": 1 - 0.3 / size[1]}
-    return figure.add_subplot(figure.add_gridspec(1, 1, **box)[0])
+    if ax is None:
+        width, height = left + 2.1 + 0.24 * len(across), bottom + max(2.2, 0.7 + 0.24 * len(down))
+        owner: Any = plt.figure(figsize=(width, height))
+        outer = owner.add_gridspec(1, 1, left=0, bottom=0, right=1 - 0.3 / width, top=1 - 0.2 / height)[0]
+    else:
+        lay_out(root(ax))
+        box = ax.get_window_extent()
+        width, height = box.width / root(ax).dpi, box.height / root(ax).dpi
+        owner, outer = ax.get_figure(root=False), vacate(ax)
+    inner = outer.subgridspec(
+        2,
+        2,
+        width_ratios=(left, max(width - left, left)),
+        height_ratios=(max(height - bottom, bottom), bottom),
+        wspace=0,
+        hspace=0,
+    )
+    return owner.add_subplot(inner[0, 1])
 
 
 def _log_values(adata: AnnData, layer: str | None, use_raw: bool) -> AnnData:
