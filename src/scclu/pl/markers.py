@@ -189,9 +189,11 @@ def _dot_plot(
     )
     plot.legend(width=2.4, colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
     axes = [panel for panel in plot.get_axes().values() if panel is not None]
-    for panel in (place, *axes):
-        # their grids collapse in a constrained layout; _dot_axes leaves the room for their text
-        panel.set_in_layout(False)
+    for panel in axes:
+        panel.set_in_layout(False)  # _dot_axes leaves the room for the text
+        # scanpy's column for no dendrogram has no width, which a constrained layout refuses
+        grid = panel.get_gridspec()
+        grid.set_width_ratios([max(ratio, 1e-3) for ratio in grid.get_width_ratios()])
     return finish(axes[0].get_figure(root=True), axes, show=show, return_fig=return_fig)
 
 

@@ -48,7 +48,7 @@ def similarity(
     random_state
         Seed of the sample.
     ax
-        Draw in place of these axes.
+        Draw in place of these axes, which must be wide: about 9 inches.
     show
         Show the figure; ``None`` is scanpy's setting.
     return_fig

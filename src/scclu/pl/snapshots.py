@@ -58,7 +58,7 @@ def snapshots(
     random_state
         Seed of the sample and of the layout.
     ax
-        Draw in place of these axes.
+        Draw in place of these axes, which must be large: about 2.3 inches a snapshot, and 2 for the legend.
     show
         Show the figure; ``None`` is scanpy's setting.
     return_fig

@@ -45,7 +45,7 @@ def history(
     key
         Name of the clustering: ``adata.uns[key]["history"]`` is drawn.
     ax
-        Draw in place of these axes.
+        Draw in place of these axes, which must be large: about 3.6 by 3.8 inches a phase.
     show
         Show the figure; ``None`` is scanpy's setting.
     return_fig
