@@ -256,9 +256,7 @@ class ScSiameseClu(ClusteringModel):
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = self._make_refresh(batches, n_epochs)
-        recorder = SnapshotRecorder(
-            n_snapshots, 3 * n_epochs, partial(self._snapshot, batches, refresh), self.random_state
-        )
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self.random_state)
         run = partial(
             fit,
             callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
@@ -283,13 +281,6 @@ class ScSiameseClu(ClusteringModel):
         self._reference.pruned = batches.pruned
         self._assign(embedding)
         self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
-
-    def _snapshot(self, batches: GraphBatches, refresh: JointRefresh) -> tuple[np.ndarray, np.ndarray]:
-        embedding = embed_whole(self.module, batches)
-        if batches.target is None:  # the centres are not on clusters yet
-            return embedding.numpy(), by_size(refresh.find_clusters(embedding.numpy()))
-        labels = self.module.log_assignment(embedding.to(self.module.device)).argmax(1)
-        return embedding.numpy(), by_size(labels.cpu().numpy())
 
     def _make_batches(self, batch_size: int) -> GraphBatches:
         settings = self.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ def top_markers(
     check_positive("n_genes", n_genes)
     clusters = categories(adata, key)
     ranked = adata.uns.get(rank_key)
-    made_for_key = isinstance(ranked, dict) and ranked.get("params", {}).get("groupby") == key
+    made_for_key = isinstance(ranked, Mapping) and ranked.get("params", {}).get("groupby") == key
     if made_for_key and layer is None:
         layer, use_raw = ranked["params"].get("layer"), bool(ranked["params"].get("use_raw"))
     else:

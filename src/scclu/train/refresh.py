@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from scclu.cluster.final import by_size
 from scclu.cluster.tempered_ward import tempered_ward
 from scclu.graph import drop_weak_edges
 from scclu.module.scsiameseclu import ScSiameseCluModule
@@ -92,6 +93,15 @@ class JointRefresh:
         return tempered_ward(
             cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
         )
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size, as they are now."""
+        embedding = embed_whole(self.module, self.batches)
+        if self.batches.target is None:  # the centres are not on clusters yet
+            labels = self.find_clusters(embedding.numpy())
+        else:
+            labels = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
+        return embedding.numpy(), by_size(labels)
 
     @torch.no_grad()
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
