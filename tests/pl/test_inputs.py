@@ -259,3 +259,18 @@ def test_choice_with_k_as_the_index():
     del adata.uns["choose_n_clusters"]["leiden_k"]
     upper, _ = scclu.pl.choose_n_clusters(adata, show=False)
     assert [text.get_text() for text in upper.get_legend().get_texts()] == ["± 1 standard deviation", "chosen: 3"]
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_types_that_were_given_have_a_frame(low):
+    adata = clustered()
+    scores = np.array([[0.9, 0.2, low], [0.1, 0.3, 0.2], [0.0, 0.8, 0.7]])
+    annotation = {"scores": scores, "clusters": list("012"), "types": list("ABC"), "names": ["A", "Unknown", "B"]}
+    adata.uns["annotation"] = annotation
+    ax = scclu.pl.marker_overlap(adata, "annotation", show=False)
+    columns, rows = ([text.get_text() for text in labels] for labels in (ax.get_xticklabels(), ax.get_yticklabels()))
+    framed = {(rows[round(box.get_y() + 0.5)], columns[round(box.get_x() + 0.5)]) for box in ax.patches}
+    assert framed == {("0", "A"), ("2", "B")}
+    assert ax.images[0].get_clim() == ((0, 1) if low == 0 else (-1, 1))
+    del annotation["names"]
+    assert len(scclu.pl.marker_overlap(adata, "annotation", show=False).patches) == 6

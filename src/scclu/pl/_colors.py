@@ -21,6 +21,8 @@ _COLORS = (
 ).split()
 # one hue dark to light would not survive greyscale beside these: order is shown by lightness alone
 SEQUENTIAL = "cividis"
+# of ColorBrewer, which tested it for colour-blind readers
+DIVERGING = "PuOr_r"
 
 
 def palette(n_colors: int) -> list[str]:

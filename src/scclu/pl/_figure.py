@@ -133,9 +133,9 @@ def spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarra
 
 
 def heat_map(
-    ax: Axes, table: pd.DataFrame, *, cmap: str, label: str, high: float, text: np.ndarray | None = None
+    ax: Axes, table: pd.DataFrame, *, cmap: str, label: str, high: float, low: float = 0, text: np.ndarray | None = None
 ) -> None:
-    """A table as colours from 0 to `high` with a colour bar; `text` is written where it fits.
+    """A table as colours from `low` to `high` with a colour bar; `text` is written where it fits.
 
     Parameters
     ----------
@@ -144,15 +144,15 @@ def heat_map(
     table
         Its index names the rows.
     cmap
-        A sequential colour map.
+        Colour map.
     label
         Of the colour bar.
-    high
-        The largest value of the colours.
+    high, low
+        Values of the last and the first colour.
     text
         Strings of the same shape as `table`.
     """
-    image = ax.imshow(table.to_numpy(dtype=float), cmap=cmap, vmin=0, vmax=high, aspect="auto", interpolation="none")
+    image = ax.imshow(table.to_numpy(dtype=float), cmap=cmap, vmin=low, vmax=high, aspect="auto", interpolation="none")
     bar = root(ax).colorbar(image, ax=ax, fraction=0.05, pad=0.02, shrink=min(1.0, 10 / len(table)))
     bar.set_label(label)
     bar.outline.set_visible(False)

@@ -18,7 +18,7 @@ from scipy import sparse
 from scclu.pp.matrix import listed, read_matrix
 from scclu.pp.recipe import detect_kind
 
-from ._colors import SEQUENTIAL
+from ._colors import DIVERGING, SEQUENTIAL
 from ._figure import finish, heat_map, lay_out, panels, root, vacate
 from ._inputs import categories, check_positive, matched, stored
 from .confusion import table_size
@@ -35,14 +35,16 @@ def marker_overlap(
 ) -> Any:
     """Scores of clusters against cell types (Fig. 5 of the scSiameseClu paper).
 
-    The best one-to-one match is on the diagonal; the best type of each cluster has a frame.
+    The best one-to-one match is on the diagonal. The type that a cluster was given has a frame; clusters without one
+    were not recognised.
 
     Parameters
     ----------
     adata
         After ``scclu.tl.annotate``.
     key
-        Where ``adata.uns`` has the scores: ``"scores"`` ``(n_clusters, n_types)``, ``"clusters"`` and ``"types"``.
+        Where ``adata.uns`` has the scores: ``"scores"`` ``(n_clusters, n_types)``, ``"clusters"`` and ``"types"``, and
+        in ``"names"`` the type given to each cluster (without it, the best).
     ax
         Draw in these axes.
     show
@@ -79,12 +81,18 @@ def marker_overlap(
     table = pd.DataFrame(scores, clusters, types).iloc[rows, columns]
     text = np.array([[f"{score:.2f}" if score else "" for score in row] for row in table.to_numpy()], dtype=object)
     figure, (panel,) = panels(ax, 1, 1, figsize=table_size(table))
-    heat_map(panel, table, cmap=SEQUENTIAL, label="marker overlap", high=max(1.0, float(scores.max())), text=text)
-    for i, row in enumerate(table.to_numpy()):
-        if row.max() > 0:
-            box = (int(row.argmax()) - 0.5, i - 0.5)
+    if scores.min() < 0:
+        high = float(np.abs(scores).max())
+        heat_map(panel, table, cmap=DIVERGING, label="score", low=-high, high=high, text=text)
+    else:
+        high = max(1.0, float(scores.max()))
+        heat_map(panel, table, cmap=SEQUENTIAL, label="overlap of markers", high=high, text=text)
+    given = np.asarray(adata.uns[key].get("names", [types[k] for k in scores.argmax(axis=1)])).astype(str)[rows]
+    for i, name in enumerate(given):
+        if name in types:
+            box = (list(table.columns).index(name) - 0.5, i - 0.5)
             # light and dark, so that it shows on every colour
-            for color, width in (("white", 2.4), ("#d55e00", 1.4)):
+            for color, width in (("white", 3.2), ("black", 1.3)):
                 panel.add_patch(_frame(box, color, width))
     panel.set(xlabel="cell type", ylabel="cluster")
     return finish(figure, panel, show=show, return_fig=return_fig)
