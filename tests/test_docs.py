@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 import scclu
@@ -22,6 +23,7 @@ MODULES = sorted(
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
     results = doctest.testmod(importlib.import_module(name), extraglobs={"scclu": scclu})
+    plt.close("all")
     assert results.failed == 0
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from . import benchmark, datasets, metrics, model, tl
+    from . import benchmark, datasets, metrics, model, pl, tl
 
 __version__ = "0.1.0.dev0"
-__all__ = ["benchmark", "datasets", "metrics", "model", "tl"]
+__all__ = ["benchmark", "datasets", "metrics", "model", "pl", "tl"]
 
 
 def __getattr__(name: str) -> ModuleType:

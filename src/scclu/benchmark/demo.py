@@ -13,6 +13,7 @@ import scanpy as sc
 from anndata import AnnData
 
 from scclu import datasets, metrics, tl
+from scclu.pl import palette
 
 from .peers import leiden_clusters, pca_kmeans
 
@@ -81,7 +82,7 @@ def plot_embedding(adata: AnnData, path: Path) -> None:
         adata,
         color=["cicl", "cell_type"],
         title=["CICL clusters", "Labelled cell types"],
-        palette="tab10",
+        palette=palette(adata.obs["cell_type"].nunique()),
         frameon=False,
         wspace=0.15,
         show=False,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,11 +19,11 @@ from scvi.data.fields import LayerField, ObsmField
 from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 
-from scclu.cluster import leiden, partition
+from scclu.cluster import leiden
 from scclu.nn import student_t
 from scclu.pp import Recipe, canonical_order, read_matrix
 from scclu.pp.matrix import Matrix
-from scclu.train import embed_cells
+from scclu.train import Snapshots, embed_cells
 
 from ._checks import check_number
 from ._files import read_model, write_model
@@ -51,6 +51,7 @@ class ClusteringModel(BaseModelClass):
     ):
         super().__init__(adata, registry)
         self.history_: dict[str, np.ndarray] = {}
+        self.snapshots_: Snapshots | None = None
         self.random_state = check_number("random_state", random_state, integer=True, low=0, below=2**32)
         self.labels_: np.ndarray | None = None
         self._matrix: Matrix = None
@@ -125,13 +126,10 @@ class ClusteringModel(BaseModelClass):
         self.module.eval()
         return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
 
-    def _finish(self, *, cluster_method: str, n_hidden: int | None = None) -> None:
+    def _finish(self, cluster: Callable[[np.ndarray], np.ndarray]) -> None:
         """Embed the training cells, cluster them, and keep both in the order of `adata`."""
-        logger.info("Clustering the embedding of %d cells (%s).", self._matrix.shape[0], cluster_method)
         embedding = self._embed(self._matrix)
-        labels = partition(
-            embedding, self.n_clusters, method=cluster_method, random_state=self.random_state, n_hidden=n_hidden
-        )
+        labels = cluster(embedding)
         centroids = np.stack([embedding[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)])
         self._keep(embedding, labels, centroids)
 

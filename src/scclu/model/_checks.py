@@ -15,6 +15,17 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, but {value!r} was passed.")
 
 
+def check_training(matrix: Any, *, n_snapshots: int, **at_least_one: int | None) -> None:
+    """Raise unless there are cells to train on, and numbers that training can be asked for."""
+    if matrix is None:
+        raise RuntimeError("A model that was loaded from a file has no cells to train on. Make a new one from adata.")
+    for name, value in at_least_one.items():
+        if value is not None:
+            check_number(name, value, integer=True, low=1)
+    if check_number("n_snapshots", n_snapshots, integer=True, low=0) == 1:
+        raise ValueError("n_snapshots must be 0, or at least 2 (before and after training), but 1 was passed.")
+
+
 def check_number(
     name: str,
     value: Any,

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from anndata import AnnData
 
-from scclu.cluster import kmeans
+from scclu.cluster import kmeans, partition
 from scclu.module import CICLModule
 from scclu.nn.encoder import Attention
-from scclu.train import CellBatches, CICLPlan, batch_tensor, embed_cells, fit, isolated_randomness
+from scclu.train import (
+    CellBatches,
+    CICLPlan,
+    SnapshotRecorder,
+    batch_tensor,
+    embed_cells,
+    fit,
+    isolated_randomness,
+)
 from scclu.train.plan import CentroidRefresh
 
 from ._base import ClusteringModel
-from ._checks import check_choice, check_number
+from ._checks import check_choice, check_training
 from ._cicl_settings import PRESETS, CICLSettings
 
 logger = logging.getLogger(__name__)
@@ -163,6 +172,7 @@ class CICL(ClusteringModel):
         accelerator: str = "auto",
         devices: int | list[int] | str = "auto",
         precision: str = "auto",
+        n_snapshots: int = 0,
         **trainer_kwargs: Any,
     ) -> None:
         """Train, then cluster the embedding.
@@ -179,6 +189,11 @@ class CICL(ClusteringModel):
         precision
             ``"auto"``: bfloat16 autocast where the hardware is fast at it, else float32; or a precision of Lightning's.
             Losses, K-means and results are float32 in any case.
+        n_snapshots
+            Keep embedding and clusters before training, after it, and at epochs evenly spread between, in
+            ``snapshots_`` (:class:`~scclu.train.Snapshots`): as many in all, which is 0 or at least 2. Each costs
+            a clustering of all cells.
+            Results are the same with any number; :meth:`save` leaves snapshots out.
         **trainer_kwargs
             For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
 
@@ -189,19 +204,14 @@ class CICL(ClusteringModel):
         KeyboardInterrupt
             If the user interrupts; the model is then what it was before.
         """
-        if self._matrix is None:
-            raise RuntimeError(
-                "A model that was loaded from a file has no cells to train on. Make a new one from adata."
-            )
+        check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         if batch_size is None:
             batch_size = self.settings.batch_size
-        check_number("batch_size", batch_size, integer=True, low=1)
         n_cells, n_genes = self._matrix.shape
         data = CellBatches(self._matrix, batch_size, self.random_state)
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:
             max_epochs = self.settings.n_epochs(n_cells, steps_per_epoch)
-        check_number("max_epochs", max_epochs, integer=True, low=1)
         module = self._new_module()  # training again starts again; the old network stays until the new one is ready
         plan = self._plan(module, max_epochs * steps_per_epoch)
         logger.info(
@@ -212,6 +222,7 @@ class CICL(ClusteringModel):
             steps_per_epoch,
             batch_size,
         )
+        recorder = SnapshotRecorder(n_snapshots, max_epochs, partial(self._snapshot, module), self.random_state)
         with isolated_randomness(self.random_state):
             fit(
                 plan,
@@ -220,15 +231,35 @@ class CICL(ClusteringModel):
                 accelerator=accelerator,
                 devices=devices,
                 precision=precision,
+                callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
                 **trainer_kwargs,
             )
         with torch.inference_mode():
-            reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(module.device)
-            module.eval().fit_embedding(reference, self.random_state)
+            self._fit_embedding(module.eval())
         self.module = module
         self.history_ = {name: np.array(values) for name, values in plan.history.items()}
-        n_hidden = module.joint.n_components[0] if module.joint is not None else None
-        self._finish(cluster_method=self.settings.cluster_method, n_hidden=n_hidden)
+        self._finish(self._cluster)
+        self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
+
+    def _fit_embedding(self, module: CICLModule) -> None:
+        reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(module.device)
+        module.fit_embedding(reference, self.random_state)
+
+    def _cluster(self, embedding: np.ndarray) -> np.ndarray:
+        logger.info("Clustering the embedding of %d cells (%s).", len(embedding), self.settings.cluster_method)
+        n_hidden = None if self.module.joint is None else self.module.joint.n_components[0]
+        return partition(
+            embedding,
+            self.n_clusters,
+            method=self.settings.cluster_method,
+            random_state=self.random_state,
+            n_hidden=n_hidden,
+        )
+
+    def _snapshot(self, module: CICLModule) -> tuple[np.ndarray, np.ndarray]:
+        self._fit_embedding(module)
+        embedding = embed_cells(module.embed, self._matrix, module.device, 1024)
+        return embedding, self._cluster(embedding)
 
     def _plan(self, module: CICLModule, n_steps: int) -> CICLPlan:
         def cluster(hidden: np.ndarray, last: np.ndarray | None) -> np.ndarray:

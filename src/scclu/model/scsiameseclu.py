@@ -21,13 +21,13 @@ from scclu.nn.projection import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.counts import Counts, read_counts
 from scclu.pp.neighbors import as_adjacency, select_neighbors
-from scclu.train import fit, isolated_randomness
+from scclu.train import SnapshotRecorder, fit, isolated_randomness
 from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
 from scclu.train.phase import run_phases
 from scclu.train.refresh import JointRefresh, embed_whole
 
 from ._base import ClusteringModel
-from ._checks import check_choice, check_number
+from ._checks import check_choice, check_training
 from ._features import fit_projection, project
 from ._siamese_settings import PRESETS, ScSiameseCluSettings, check_settings
 
@@ -212,6 +212,7 @@ class ScSiameseClu(ClusteringModel):
         accelerator: str = "auto",
         devices: int | list[int] | str = "auto",
         precision: str = "auto",
+        n_snapshots: int = 0,
         **trainer_kwargs: Any,
     ) -> None:
         """Train the three phases, each with its progress bar, then assign each cell to its likeliest cluster.
@@ -230,6 +231,11 @@ class ScSiameseClu(ClusteringModel):
             As in scvi-tools.
         precision
             For Lightning. Losses and results are float32 in any case.
+        n_snapshots
+            Keep embedding and clusters before training, after it, and at epochs evenly spread between, in
+            ``snapshots_`` (:class:`~scclu.train.Snapshots`): as many in all, which is 0 or at least 2. Epochs
+            count through all phases.
+            Results are the same with any number; :meth:`save` leaves snapshots out.
         **trainer_kwargs
             For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
 
@@ -241,23 +247,19 @@ class ScSiameseClu(ClusteringModel):
             If the user interrupts.
         """
         settings = self.settings
-        if self._matrix is None:
-            raise RuntimeError(
-                "A model that was loaded from a file has no cells to train on. Make a new one from adata."
-            )
+        check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         if batch_size is None:
             batch_size = settings.batch_size
-        check_number("batch_size", batch_size, integer=True, low=1)
-        if max_epochs is not None:
-            check_number("max_epochs", max_epochs, integer=True, low=1)
         self._projection.cpu()
         self.module = self._new_module()  # training again starts again
         self.is_trained_ = False
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = self._make_refresh(batches, n_epochs)
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self.random_state)
         run = partial(
             fit,
+            callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
             max_epochs=n_epochs,
             accelerator=accelerator,
             devices=devices,
@@ -278,6 +280,7 @@ class ScSiameseClu(ClusteringModel):
             refresh.set_clusters(embedding)
         self._reference.pruned = batches.pruned
         self._assign(embedding)
+        self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
 
     def _make_batches(self, batch_size: int) -> GraphBatches:
         settings = self.settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,8 @@ def write_clusters(
         "n_clusters_source": model.n_clusters_source,
         "history": h5ad_safe(model.history_),
     }
+    if model.snapshots_ is not None:
+        adata.uns[key]["snapshots"] = asdict(model.snapshots_)
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
     results = (adata,) * copy + (model,) * return_model
     return results if len(results) == 2 else results[0] if results else None

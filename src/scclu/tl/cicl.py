@@ -26,6 +26,7 @@ def cicl(
     accelerator: str = "auto",
     devices: int | list[int] | str = "auto",
     precision: str = "auto",
+    n_snapshots: int = 0,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -48,7 +49,7 @@ def cicl(
         Use this key of ``adata.obsm`` in place of genes.
     preset
         ``"default"`` or ``"paper"``: the settings that are not given.
-    max_epochs, batch_size, accelerator, devices, precision
+    max_epochs, batch_size, accelerator, devices, precision, n_snapshots
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
     key_added
         Name of the results.
@@ -74,6 +75,8 @@ def cicl(
     ``adata.uns[key_added]``
         ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"leiden"``) and ``"history"``, the mean
         losses of each epoch.
+        With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
+        ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
     Raises
     ------
@@ -102,6 +105,7 @@ def cicl(
             "accelerator": accelerator,
             "devices": devices,
             "precision": precision,
+            "n_snapshots": n_snapshots,
         },
     )
     return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)

@@ -28,6 +28,7 @@ def scsiameseclu(
     accelerator: str = "auto",
     devices: int | list[int] | str = "auto",
     precision: str = "auto",
+    n_snapshots: int = 0,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -57,7 +58,7 @@ def scsiameseclu(
         weights and directions; ``None`` joins cells to their nearest by Pearson correlation.
     preset
         ``"default"`` or ``"paper"``: the settings that are not given.
-    max_epochs, batch_size, accelerator, devices, precision
+    max_epochs, batch_size, accelerator, devices, precision, n_snapshots
         As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
     key_added
         Name of the results.
@@ -83,6 +84,8 @@ def scsiameseclu(
     ``adata.uns[key_added]``
         ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"leiden"``) and ``"history"``, the mean
         losses of each epoch of each phase.
+        With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
+        ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
     Raises
     ------
@@ -117,6 +120,7 @@ def scsiameseclu(
             "accelerator": accelerator,
             "devices": devices,
             "precision": precision,
+            "n_snapshots": n_snapshots,
         },
         count_layers=() if model_kwargs.get("zinb_weight") == 0 else (None, "counts", counts_layer),
     )

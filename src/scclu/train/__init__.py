@@ -4,5 +4,15 @@ from .batches import CellBatches, batch_tensor, embed_cells
 from .plan import CICLPlan
 from .runner import fit
 from .seed import isolated_randomness
+from .snapshots import SnapshotRecorder, Snapshots
 
-__all__ = ["CICLPlan", "CellBatches", "batch_tensor", "embed_cells", "fit", "isolated_randomness"]
+__all__ = [
+    "CICLPlan",
+    "CellBatches",
+    "SnapshotRecorder",
+    "Snapshots",
+    "batch_tensor",
+    "embed_cells",
+    "fit",
+    "isolated_randomness",
+]

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from scclu.cluster.final import by_size
 from scclu.cluster.tempered_ward import tempered_ward
 from scclu.graph import drop_weak_edges
 from scclu.module.scsiameseclu import ScSiameseCluModule
@@ -86,14 +87,28 @@ class JointRefresh:
             adjacency: sparse.csr_matrix = self.batches.adjacency
             self.batches.prune(drop_weak_edges(adjacency, embedding.numpy(), self.edge_drop))
 
+    def find_clusters(self, cells: np.ndarray) -> np.ndarray:
+        """Clusters of embedded cells found anew, ``(n_cells,)`` int."""
+        n_clusters = len(self.module.centers)
+        return tempered_ward(
+            cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
+        )
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size, as they are now."""
+        embedding = embed_whole(self.module, self.batches)
+        if self.batches.target is None:  # the centres are not on clusters yet
+            labels = self.find_clusters(embedding.numpy())
+        else:
+            labels = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
+        return embedding.numpy(), by_size(labels)
+
     @torch.no_grad()
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
         """Put the centres on clusters found anew; returns their proportions, ``(n_clusters,)``."""
         cells = embedding.numpy()
         n_clusters = len(self.module.centers)
-        labels = tempered_ward(
-            cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
-        )
+        labels = self.find_clusters(cells)
         sizes = np.bincount(labels, minlength=n_clusters)
         # fewer distinct cells than clusters: an empty cluster sits on the largest, which wins the ties
         members = [labels == (k if sizes[k] else sizes.argmax()) for k in np.argsort(-sizes, kind="stable")]

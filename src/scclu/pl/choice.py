@@ -1,0 +1,113 @@
+"""The evidence for a number of clusters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scclu.pp.matrix import listed
+
+from ._colors import palette
+from ._figure import finish, panels, whole_ticks
+from ._inputs import stored
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+_COLUMNS = ("k", "stability", "stability_sd", "silhouette")
+
+
+def choose_n_clusters(
+    adata: AnnData,
+    *,
+    key: str = "choose_n_clusters",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Stability and silhouette against the number of clusters, with the chosen number and Leiden's.
+
+    Parameters
+    ----------
+    adata
+        After ``scclu.tl.choose_n_clusters``.
+    key
+        Where ``adata.uns`` has the evidence: ``"k"``, ``"leiden_k"`` if Leiden was asked, and ``"table"`` with the
+        columns ``"k"``, ``"stability"``, ``"stability_sd"`` and ``"silhouette"``.
+    ax
+        Draw in place of these axes.
+    show
+        Show the figure; ``None`` is scanpy's setting.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    The figure; or ``None`` if it is shown; or its two axes, a list.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the evidence is missing, or lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> table = pd.DataFrame({"k": [2, 3, 4], "stability": [0.9, 0.95, 0.7], "silhouette": [0.3, 0.4, 0.2]})
+    >>> table["stability_sd"] = 0.05
+    >>> adata.uns["choose_n_clusters"] = {"k": 3, "leiden_k": 4, "table": table}
+    >>> stability, silhouette = scclu.pl.choose_n_clusters(adata, show=False)
+    """
+    hint = "Run scclu.tl.choose_n_clusters first."
+    table = stored(adata, key, "table", hint=hint)
+    chosen = int(stored(adata, key, "k", hint=hint))
+    leiden = adata.uns[key].get("leiden_k")
+    table = table.reset_index() if "k" not in table and table.index.name == "k" else table
+    missing = [name for name in _COLUMNS if name not in table]
+    if missing:
+        raise ValueError(
+            f"adata.uns[{key!r}]['table'] has no column {missing[0]!r}. There are: {listed(table)}. {hint}"
+        )
+    table = table.sort_values("k").astype(float)
+    figure, (upper, lower) = panels(ax, 2, 1, figsize=(5.2, 4.6))
+    blue, orange = palette(1)[0], palette(4)[3]
+    _draw(upper, table["k"], table["stability"], "stability", blue)
+    low, high = (table["stability"] + sign * table["stability_sd"] for sign in (-1, 1))
+    upper.fill_between(table["k"], low, high, color=blue, alpha=0.2, linewidth=0, label="± 1 standard deviation")
+    _draw(lower, table["k"], table["silhouette"], "silhouette", orange)
+    upper.sharex(lower)
+    upper.tick_params(labelbottom=False)
+    lower.set_xlabel("number of clusters k")
+    for panel in (upper, lower):
+        panel.axvline(chosen, color="black", linewidth=1.2, zorder=0, label=f"chosen: {chosen}")
+        if leiden is not None and np.isfinite(leiden):
+            panel.axvline(
+                int(leiden),
+                color="#777777",
+                linewidth=1.5,
+                linestyle=(0, (2, 2)),
+                zorder=0,
+                label=f"Leiden: {int(leiden)}",
+            )
+    handles = {line.get_label(): line for line in upper.get_legend_handles_labels()[0]}
+    upper.legend(
+        handles=list(handles.values())[1:],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.01),
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+        columnspacing=1.2,
+    )
+    return finish(figure, [upper, lower], show=show, return_fig=return_fig)
+
+
+def _draw(ax: Axes, k: pd.Series, score: pd.Series, name: str, color: str) -> None:
+    ax.plot(k, score, color=color, marker="o" if name == "stability" else "s", markersize=4, label=name)
+    ax.set_ylabel(name)
+    whole_ticks(ax)
+    ax.spines[["top", "right"]].set_visible(False)
