@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import simulated_counts
 from scclu.model import ScSiameseClu
@@ -180,3 +181,10 @@ def test_interrupt_is_an_interrupt(adata, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.train(max_epochs=2, accelerator="cpu")
     assert not model.is_trained
+
+
+def test_zinb_starts_at_the_mean_counts(adata):
+    ScSiameseClu.setup_anndata(adata)
+    model = ScSiameseClu(adata, 3)
+    # a gene's expected count at size factor 1 is its mean: random starts let large counts drive the embedding
+    torch.testing.assert_close(model.module.count_rate.bias.exp(), torch.from_numpy(model._counts.mean()) + 1e-4)

@@ -186,7 +186,7 @@ class ScSiameseClu(ClusteringModel):
     def _new_module(self) -> ScSiameseCluModule:
         settings = self.settings
         with isolated_randomness(self.random_state):
-            return ScSiameseCluModule(
+            module = ScSiameseCluModule(
                 self._projection,
                 self.n_clusters,
                 n_counts=self._n_counts,
@@ -202,7 +202,8 @@ class ScSiameseClu(ClusteringModel):
                 scale_free_graph=settings.scale_free_graph,
             )
         if self._counts is not None:
-            self.module.start_counts(torch.from_numpy(self._counts.mean()))
+            module.start_counts(torch.from_numpy(self._counts.mean()))
+        return module
 
     def train(
         self,
