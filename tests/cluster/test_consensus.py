@@ -85,3 +85,12 @@ def test_kmeans_warm_start_keeps_the_order_of_its_centroids():
     embedding = (centres[rng.integers(0, 3, 90)] + rng.standard_normal((90, 2))).astype(np.float32)
     _, found = kmeans(embedding, 3, random_state=0, init=centres)
     np.testing.assert_allclose(found, centres, atol=0.6)
+
+
+def test_other_representations_outvote_a_bad_one(blobs):
+    embedding, types = blobs
+    noise = np.random.default_rng(1).standard_normal(embedding.shape).astype(np.float32)
+    alone = consensus(noise, 4, random_state=0)
+    helped = consensus(noise, 4, random_state=0, others=(embedding, embedding))
+    assert ari(types, alone) < 0.2
+    assert ari(types, helped) > 0.99

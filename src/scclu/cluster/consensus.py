@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -22,12 +23,20 @@ _DIMENSIONS = (12, 15, 20)
 _KMEANS_POWERS = (0.0, 0.25)
 
 
-def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hidden: int | None = None) -> np.ndarray:
+def consensus(
+    embedding: np.ndarray,
+    n_clusters: int,
+    *,
+    random_state: int,
+    n_hidden: int | None = None,
+    others: Sequence[np.ndarray] = (),
+) -> np.ndarray:
     """The partition that Gaussian mixtures and K-means agree on.
 
     No single clustering is right for all data: K-means cuts a dominant type in two, mixtures of one covariance follow
     elongated types, and a cell far from the origin counts for more or less as its row is scaled. So nine mixtures with
-    a shared covariance (three row scalings x three numbers of principal components) and two K-means vote. Cells with
+    a shared covariance (three row scalings x three numbers of principal components) and two K-means vote, and eleven
+    more for each further representation of the same cells. Cells with
     like votes are gathered in at most 300 groups, and average linkage on the share of votes that two groups have in
     common (co-association) joins the groups into `n_clusters`. Time and memory are linear in the number of cells.
 
@@ -41,6 +50,8 @@ def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hi
         Seed.
     n_hidden
         The columns from here on, which are scaled row by row as x / ||x||^power before clustering; ``None`` scales all.
+    others
+        Further representations, ``(n_cells, n_dims)`` each; all their columns are scaled.
 
     Returns
     -------
@@ -50,13 +61,14 @@ def consensus(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hi
     with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
         # fewer distinct cells than clusters, or a mixture that is still moving: the vote decides
         warnings.simplefilter("ignore", ConvergenceWarning)
-        votes = np.column_stack(_votes(embedding, n_clusters, random_state, n_hidden or 0))
+        # scikit-learn takes seeds below 2^32
+        seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
+        views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
+        votes = np.column_stack([vote for view in views for vote in _votes(*view, n_clusters, seeds)])
         return _join(votes, n_clusters, random_state)
 
 
-def _votes(embedding: np.ndarray, n_clusters: int, random_state: int, n_hidden: int) -> list[np.ndarray]:
-    # scikit-learn takes seeds below 2^32
-    seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
+def _votes(embedding: np.ndarray, n_hidden: int, n_clusters: int, seeds: Iterator[int]) -> list[np.ndarray]:
     votes = []
     for power in _POWERS:
         scaled = scale_rows(embedding, power, n_hidden)

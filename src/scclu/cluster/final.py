@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .consensus import consensus
 from .kmeans import kmeans
 
 
-def _kmeans(embedding: np.ndarray, n_clusters: int, *, random_state: int, n_hidden: int | None) -> np.ndarray:
+def _kmeans(embedding: np.ndarray, n_clusters: int, *, random_state: int, **_: object) -> np.ndarray:
     return kmeans(embedding, n_clusters, random_state=random_state)[0]
 
 
@@ -18,7 +18,13 @@ CLUSTER_METHODS: dict[str, Callable[..., np.ndarray]] = {"consensus": consensus,
 
 
 def partition(
-    embedding: np.ndarray, n_clusters: int, *, method: str, random_state: int, n_hidden: int | None = None
+    embedding: np.ndarray,
+    n_clusters: int,
+    *,
+    method: str,
+    random_state: int,
+    n_hidden: int | None = None,
+    others: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """Cluster an embedding.
 
@@ -34,12 +40,16 @@ def partition(
         Seed.
     n_hidden
         Columns that come from a network; those after them are components of its input.
+    others
+        Further representations of the same cells, which vote in a consensus.
 
     Returns
     -------
     Labels ``(n_cells,)`` int, numbered by size: 0 is the largest cluster.
     """
-    return by_size(CLUSTER_METHODS[method](embedding, n_clusters, random_state=random_state, n_hidden=n_hidden))
+    return by_size(
+        CLUSTER_METHODS[method](embedding, n_clusters, random_state=random_state, n_hidden=n_hidden, others=others)
+    )
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from scclu.train import Snapshots, embed_cells
 
 from ._checks import check_number
 from ._files import read_model, write_model
+from ._views import input_views
 
 logger = logging.getLogger(__name__)
 _X = "X"
@@ -46,6 +47,7 @@ class ClusteringModel(BaseModelClass):
         n_clusters: int | None,
         *,
         recipe: Mapping[str, Any],
+        with_views: bool,
         random_state: int,
         registry: dict | None,
     ):
@@ -55,6 +57,8 @@ class ClusteringModel(BaseModelClass):
         self.random_state = check_number("random_state", random_state, integer=True, low=0, below=2**32)
         self.labels_: np.ndarray | None = None
         self._matrix: Matrix = None
+        # what votes in the final clustering beside the embedding
+        self._views: tuple[np.ndarray, ...] = ()
         self._embedding: np.ndarray | None = None
         if adata is None:
             return
@@ -69,13 +73,18 @@ class ClusteringModel(BaseModelClass):
                     f"n_clusters must be at most the number of cells ({n_cells}), but {n_clusters} was passed."
                 )
         self._order = canonical_order(matrix)[np.random.default_rng(self.random_state).permutation(n_cells)]
-        self.recipe, self._matrix = Recipe.fit(
-            matrix[self._order],
-            names,
-            source,
-            **recipe,
-            is_representation=self._setup_args()["use_rep"] is not None,
-        )
+        matrix = matrix[self._order]
+        is_representation = self._setup_args()["use_rep"] is not None
+        self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
+        if with_views:
+            self._views = input_views(
+                matrix,
+                names,
+                source,
+                kind=self.recipe.kind,
+                is_representation=is_representation,
+                random_state=self.random_state,
+            )
         self.n_clusters, self.n_clusters_source = self._resolve_n_clusters(n_clusters)
 
     @classmethod
@@ -130,8 +139,7 @@ class ClusteringModel(BaseModelClass):
         """Embed the training cells, cluster them, and keep both in the order of `adata`."""
         embedding = self._embed(self._matrix)
         labels = cluster(embedding)
-        centroids = np.stack([embedding[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)])
-        self._keep(embedding, labels, centroids)
+        self._keep(embedding, labels, cluster_means(embedding, labels))
 
     def _keep(self, embedding: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> None:
         """Keep the results, given in the order of training, in the order of `adata`."""
@@ -344,3 +352,8 @@ def _principal_components(matrix: Any, random_state: int, n_components: int = 50
     if n_components < 1:
         return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     return sc.pp.pca(matrix, n_comps=n_components, random_state=random_state)
+
+
+def cluster_means(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean of each cluster's cells, ``(n_clusters, n_dims)``."""
+    return np.stack([embedding[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)])

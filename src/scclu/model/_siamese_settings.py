@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._checks import check_number
+from ._checks import check_choice, check_number
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class ScSiameseCluSettings:
     max_epochs: int
     lr: float
     joint_lr: float
+    cluster_method: str
 
 
 PRESETS = {
@@ -74,6 +75,7 @@ PRESETS = {
         max_epochs=8,
         lr=1e-3,
         joint_lr=5e-4,
+        cluster_method="consensus",
     ),
     # what the paper gives: gamma, noise, edges removed; widths and components as in the authors' program;
     # neighbours, rho, sigma, lambda, epochs and learning rates are given by neither
@@ -105,12 +107,14 @@ PRESETS = {
         max_epochs=20,
         lr=1e-3,
         joint_lr=1e-3,
+        cluster_method="assignment",
     ),
 }
 
 
 def check_settings(settings: ScSiameseCluSettings) -> None:
     """Raise unless every setting is in its range."""
+    check_choice("cluster_method", settings.cluster_method, ("consensus", "assignment"))
     for name in ("n_top_genes", "n_components", "n_neighbors", "n_latent"):
         check_number(name, getattr(settings, name), integer=True, low=1)
     for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):

@@ -28,6 +28,7 @@ from scclu.train.plan import CentroidRefresh
 from ._base import ClusteringModel
 from ._checks import check_choice, check_training
 from ._cicl_settings import PRESETS, CICLSettings
+from ._views import diffused
 
 logger = logging.getLogger(__name__)
 
@@ -133,9 +134,12 @@ class CICL(ClusteringModel):
             recipe={
                 name: values[name] for name in ("n_top_genes", "min_cells", "max_library", "max_share", "max_value")
             },
+            with_views=values["cluster_method"] == "consensus",
             random_state=random_state,
             registry=registry,
         )
+        if self._views:
+            self._views += (diffused(self._views[0]),)
         self.init_params_ = self._get_init_params(arguments)
         if adata is not None:
             self.module = self._new_module()
@@ -254,6 +258,7 @@ class CICL(ClusteringModel):
             method=self.settings.cluster_method,
             random_state=self.random_state,
             n_hidden=n_hidden,
+            others=self._views,
         )
 
     def _snapshot(self, module: CICLModule) -> tuple[np.ndarray, np.ndarray]:

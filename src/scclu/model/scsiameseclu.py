@@ -13,7 +13,7 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
-from scclu.cluster.final import by_size
+from scclu.cluster.final import by_size, partition
 from scclu.graph import GraphViews, pearson_knn
 from scclu.graph.reference import ReferenceGraph
 from scclu.module.scsiameseclu import ScSiameseCluModule
@@ -26,10 +26,11 @@ from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
 from scclu.train.phase import run_phases
 from scclu.train.refresh import JointRefresh, embed_whole
 
-from ._base import ClusteringModel
+from ._base import ClusteringModel, cluster_means
 from ._checks import check_choice, check_training
 from ._features import fit_projection, project
 from ._siamese_settings import PRESETS, ScSiameseCluSettings, check_settings
+from ._views import diffused, make_projection
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,9 @@ class ScSiameseClu(ClusteringModel):
         gamma of Eq. 9, rho and sigma of Eq. 14.
     sharpness
         lambda of Eq. 11, > 0.
+    cluster_method
+        How cells get their clusters at the end: ``"assignment"``, each its likeliest under Q, or ``"consensus"`` of
+        Gaussian mixtures and K-means on the embedding and on components of the input (docs/deviations.md).
     counts_layer
         Raw counts for ZINB, a key of ``adata.layers``; ``None`` takes ``layers["counts"]``, else ``X`` or the
         registered layer if it holds counts.
@@ -120,6 +124,7 @@ class ScSiameseClu(ClusteringModel):
         zinb_weight: float | None = None,
         ot_weight: float | None = None,
         sharpness: float | None = None,
+        cluster_method: str | None = None,
         counts_layer: str | None = None,
         neighbors_key: str | None = None,
         random_state: int = 0,
@@ -135,6 +140,7 @@ class ScSiameseClu(ClusteringModel):
             adata,
             n_clusters,
             recipe={"n_top_genes": self.settings.n_top_genes},
+            with_views=self.settings.cluster_method == "consensus",
             random_state=random_state,
             registry=registry,
         )
@@ -154,6 +160,8 @@ class ScSiameseClu(ClusteringModel):
             # a graph that joins all of a few cells would make them equal
             graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
         self._reference = ReferenceGraph(components, graph, graph)
+        if self._views:
+            self._views += (diffused(self._views[0], graph),)
         self.module = self._new_module()
 
     def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
@@ -175,13 +183,7 @@ class ScSiameseClu(ClusteringModel):
         return Counts.of(matrix, [position[gene] for gene in genes])
 
     def _make_projection(self, n_features: int) -> FeatureProjection:
-        return FeatureProjection(
-            torch.from_numpy(self.recipe.moments[0]),
-            torch.from_numpy(self.recipe.moments[1]),
-            n_features,
-            max_value=None if self.recipe.kind == "scaled" else self.settings.max_value,
-            norm_power=self.settings.norm_power,
-        )
+        return make_projection(self.recipe, n_features, self.settings.max_value, self.settings.norm_power)
 
     def _new_module(self) -> ScSiameseCluModule:
         settings = self.settings
@@ -277,10 +279,13 @@ class ScSiameseClu(ClusteringModel):
         with isolated_randomness(self.random_state):
             self.history_ = run_phases(self.module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
         embedding = embed_whole(self.module, batches)
-        if not settings.ot_weight:
+        if not settings.ot_weight and settings.cluster_method == "assignment":
             refresh.set_clusters(embedding)
         self._reference.pruned = batches.pruned
-        self._assign(embedding)
+        if settings.cluster_method == "consensus":
+            self._vote(embedding.numpy(), batches.features.numpy())
+        else:
+            self._assign(embedding)
         self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
 
     def _make_batches(self, batch_size: int) -> GraphBatches:
@@ -318,6 +323,22 @@ class ScSiameseClu(ClusteringModel):
         labels = by_size(assigned)
         kept = [assigned[labels == k][0] for k in range(int(labels.max()) + 1)]
         self._keep(embedding.numpy(), labels, self.module.centers.detach().cpu().numpy()[kept])
+
+    def _vote(self, embedding: np.ndarray, features: np.ndarray) -> None:
+        """Clusters that the embedding and the input agree on."""
+        logger.info("Clustering the embedding of %d cells (consensus).", len(embedding))
+        blocks = [
+            block / max(np.sqrt((block**2).sum(1).mean()), 1e-9) for block in (embedding - embedding.mean(0), features)
+        ]
+        labels = partition(
+            np.hstack(blocks),
+            self.n_clusters,
+            method="consensus",
+            random_state=self.random_state,
+            n_hidden=embedding.shape[1],
+            others=self._views,
+        )
+        self._keep(embedding, labels, cluster_means(embedding, labels))
 
     # -- new cells ----------------------------------------------------------------------------------------------------
 

@@ -104,6 +104,7 @@ class Recipe:
         max_library: float | None = None,
         max_share: float | None = None,
         max_value: float | None = None,
+        kind: Kind | None = None,
         is_representation: bool = False,
     ) -> tuple[Recipe, Matrix]:
         """Fit on the training cells, and transform them.
@@ -125,6 +126,8 @@ class Recipe:
             cell with less than three quarters of its counts. ``None`` leaves none out.
         max_value
             Where to clip z-scores; ``None`` does not. Scaled values and representations are never clipped.
+        kind
+            Of the values, where it is known: nothing is announced again. ``None`` detects it.
         is_representation
             The columns are dimensions of an embedding: all are kept, and they share one scale, since their variances
             tell how much each matters.
@@ -133,8 +136,9 @@ class Recipe:
         -------
         The recipe, and the transformed training cells, ``(n_cells, n_genes)``.
         """
-        kind: Kind = "scaled" if is_representation else detect_kind(matrix, source)
-        if not is_representation:
+        announced = kind is not None
+        kind = kind or ("scaled" if is_representation else detect_kind(matrix, source))
+        if not announced and not is_representation:
             logger.info("%s: %s.", source, _SAID[kind])
         target_sum = 0.0
         excluded = np.zeros(len(names), dtype=bool)
@@ -143,7 +147,7 @@ class Recipe:
             if max_share is not None:
                 excluded = _dominant_genes(matrix, library, max_share)
             target_sum = float(np.median(library[library > 0]))
-            if (library == 0).any():
+            if not announced and (library == 0).any():
                 warnings.warn(
                     f"{int((library == 0).sum())} cells of {source} have no counts and carry no information about "
                     "their type; their cluster means nothing. "

@@ -1,0 +1,97 @@
+"""What the input shows: representations that vote beside a model's own embedding in the final clustering."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from scclu.graph import pearson_knn
+from scclu.graph.diffusion import diffuse
+from scclu.graph.normalize import symmetric_normalize
+from scclu.graph.operator import SparseOperator
+from scclu.nn.projection import FeatureProjection
+from scclu.pp import Recipe
+from scclu.pp.matrix import Matrix
+from scclu.pp.recipe import Kind
+
+from ._features import fit_projection
+
+
+class _InputRecipe(NamedTuple):
+    """How log-normalised genes are made, clipped, and reduced."""
+
+    recipe: dict[str, Any]
+    max_value: float
+    n_components: int
+    norm_power: float
+
+
+# Neither is right for all data: rare, outlying genes mark types in the first, and cells that are full of one protein's
+# transcripts or sequenced in different depth stay comparable in the second.
+_PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0, 15, 0.5)
+_CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4, "max_share": 0.05}, 5.0, 20, 0.0)
+_N_NEIGHBORS = 7
+
+
+def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
+    """A projection for what `recipe` gives, not fitted yet; scaled values are never clipped."""
+    return FeatureProjection(
+        torch.from_numpy(recipe.moments[0]),
+        torch.from_numpy(recipe.moments[1]),
+        n_components,
+        max_value=None if recipe.kind == "scaled" else max_value,
+        norm_power=norm_power,
+    )
+
+
+def input_views(
+    matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components of the cells after two recipes.
+
+    Parameters
+    ----------
+    matrix, names, source
+        What :func:`~scclu.pp.read_matrix` returns, the cells in the order of training.
+    kind
+        Of the values, detected before.
+    is_representation
+        The columns are dimensions of an embedding.
+    random_state
+        Seed.
+
+    Returns
+    -------
+    Two arrays ``(n_cells, n_components)`` float32.
+    """
+    plain, capped = (
+        _components(matrix, names, source, how, kind, is_representation, random_state) for how in (_PLAIN, _CAPPED)
+    )
+    return plain, capped
+
+
+def diffused(features: np.ndarray, graph: sparse.csr_matrix | None = None) -> np.ndarray:
+    """Features diffused over the cells' graph (Eq. 3), by default that of seven neighbours by Pearson correlation."""
+    if graph is None:
+        # a graph that joins all of a few cells would make them equal
+        graph = pearson_knn(features, min(_N_NEIGHBORS, (len(features) - 1) // 3))
+    operator = SparseOperator.from_scipy(symmetric_normalize(graph), symmetric=True)
+    return diffuse(operator, torch.from_numpy(features), tolerance=1e-2).numpy()
+
+
+def _components(
+    matrix: Matrix,
+    names: np.ndarray,
+    source: str,
+    how: _InputRecipe,
+    kind: Kind,
+    is_representation: bool,
+    random_state: int,
+) -> np.ndarray:
+    recipe, values = Recipe.fit(matrix, names, source, **how.recipe, kind=kind, is_representation=is_representation)
+    n_components = max(1, min(how.n_components, values.shape[0] - 1, values.shape[1]))
+    projection = make_projection(recipe, n_components, how.max_value, how.norm_power)
+    return projection.temper(fit_projection(projection, values, random_state)).numpy()

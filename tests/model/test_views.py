@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from conftest import simulated_counts
+from scclu.model import CICL, ScSiameseClu
+from scclu.model._views import diffused
+
+
+def test_diffusion_of_a_graph_without_edges_changes_nothing():
+    features = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    np.testing.assert_allclose(diffused(features, sparse.csr_matrix((6, 6), dtype=np.float32)), features, rtol=0.02)
+
+
+def test_diffusion_brings_neighbours_together():
+    features = np.array([[0.0], [4.0], [10.0]], dtype=np.float32)
+    graph = sparse.csr_matrix(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32))
+    first, second, alone = diffused(features, graph)[:, 0]
+    assert 0 < first < second < 4
+    assert alone == pytest.approx(10, rel=0.02)
+
+
+@pytest.mark.parametrize("cls", [CICL, ScSiameseClu])
+@pytest.mark.parametrize("kind", ["counts", "scaled", "use_rep"])
+def test_three_representations_vote_for_every_kind_of_input(cls, kind):
+    adata, use_rep = simulated_counts(), None
+    if kind == "scaled":
+        adata.X = adata.X.toarray() - 1.5
+    elif kind == "use_rep":
+        adata.obsm["rep"], use_rep = np.random.default_rng(0).standard_normal((adata.n_obs, 5)), "rep"
+    cls.setup_anndata(adata, use_rep=use_rep)
+    model = cls(adata, 3)
+    assert len(model._views) == 3
+    assert all(len(view) == adata.n_obs and np.isfinite(view).all() for view in model._views)
+
+
+def test_the_user_graph_is_the_one_that_diffuses():
+    adata = simulated_counts()
+    pair = (np.ones(2), ([0, 1], [1, 0]))
+    adata.obsp["connectivities"] = sparse.csr_matrix(pair, shape=(adata.n_obs, adata.n_obs))
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities"}
+    ScSiameseClu.setup_anndata(adata)
+    plain, _, smooth = ScSiameseClu(adata, 3, neighbors_key="neighbors")._views
+    changed = ~np.isclose(plain, smooth, rtol=0.05).all(axis=1)
+    assert changed.sum() <= 2
+
+
+@pytest.mark.parametrize(("cls", "method"), [(CICL, "kmeans"), (ScSiameseClu, "assignment")])
+def test_without_a_consensus_nothing_is_made(cls, method):
+    adata = simulated_counts()
+    cls.setup_anndata(adata)
+    assert cls(adata, 3, cluster_method=method)._views == ()
