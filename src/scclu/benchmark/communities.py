@@ -8,8 +8,9 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
-# resolutions between which the one that gives K communities is sought, halving their ratio each time
-_LOWEST, _HIGHEST, _N_HALVINGS = 0.01, 100.0, 25
+# Resolutions between which the one that gives K communities is sought, halving their ratio each time. Below the lowest,
+# few communities come from joining whatever the neighbour graph left apart, which helps no comparison.
+_LOWEST, _HIGHEST, _N_HALVINGS = 0.02, 10.0, 25
 
 
 def _neighbors(embedding: np.ndarray, n_neighbors: int, seed: int) -> AnnData:

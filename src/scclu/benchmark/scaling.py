@@ -51,9 +51,9 @@ def simulate_counts(
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in GB."""
     status = Path("/proc/self/status")
-    if status.exists():
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
         # ru_maxrss starts at what the process that started this one held
-        return float(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e9
+        return int(found[1]) * 1024 / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 

@@ -26,10 +26,10 @@ _COSTS = {
 _DECIMALS = {"n_clusters": 1, "call_s": 1, "cpu_s": 1, "process_s": 1, "peak_mb": 0}
 _HEAD = """# Benchmark
 
-Mean ± standard deviation over seeds {seeds}. In the rows of means, the mean over sets of either; a number of sets in
-brackets says that it is not over all {n_sets}, so that it cannot be compared with the others: the last row, over the
-sets that every method with a result finished, can. NMI with the arithmetic mean of the entropies in the denominator, and with their
-maximum. Time and memory include compilation; seconds of the call leave imports and reading out.
+Seeds: {seeds}. Cells are mean ± standard deviation over them; the row of means has the mean over sets of either. A
+number of sets in brackets says that a method did not finish all {n_sets}: compare it in the row over the common sets
+alone, which all methods with results finished. NMI is given with both averages of the entropies in its denominator.
+Seconds of the call leave imports and reading out; they have compilation in them. Memory is that of the whole process.
 """
 
 
