@@ -9,8 +9,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import simulated_counts
 
+from conftest import simulated_counts
 from scclu import benchmark
 from scclu.__main__ import main
 from scclu.benchmark import runs
@@ -54,7 +54,7 @@ def test_processes_failures_tables_and_resumption(folder, tmp_path, capsys):
     assert "[2/2] good.pca-kmeans.true-k.seed0: ARI" in capsys.readouterr().err
     table = pd.read_csv(out / "results.csv").set_index("data")
     assert table["status"].to_dict() == {"bad": "failed", "good": "ok"}
-    assert "Error" in table.at["bad", "error"]
+    assert table.at["bad", "error"].startswith("ValueError: ")
     good = table.loc["good"]
     assert good["n_clusters"] == good["n_types"] == 3 and good["n_cells"] == 120
     assert good["ari"] > 0.8 and good["nmi"] >= good["nmi_max"] > 0.7 and good["acc"] > 0.9
@@ -111,15 +111,14 @@ def test_timeout_is_recorded_and_retried_on_demand(folder, tmp_path):
     assert json.loads(kept.read_text())["process_s"] == seconds
     benchmark.run(folder, ["leiden"], [0], retry_failed=True, **options)
     assert json.loads(kept.read_text())["process_s"] != seconds
-    assert (
-        main(["benchmark", str(folder), "--methods", "leiden", "--modes", "true-k", "--out", str(kept.parents[1])]) == 1
-    )
+    command = ["benchmark", str(folder), "--methods", "leiden", "--modes", "true-k", "--seeds", "0"]
+    assert main([*command, "--out", str(options["out"])]) == 1  # nothing succeeded, and nothing is run again
 
 
 def test_methods_see_no_labels(folder, tmp_path, monkeypatch):
     adata = simulated_counts()
     adata.obs_names = [f"{name}_{i}" for i, name in enumerate(adata.obs["type"])]
-    adata.X[3] = 0
+    adata.X = adata.X.multiply(np.arange(120)[:, None] != 3).tocsr()
     adata.layers["counts"] = adata.X.copy()
     adata.obsm["X_type"] = pd.get_dummies(adata.obs["type"]).to_numpy(float)
     adata.obs.loc[adata.obs_names[:2], "type"] = np.nan
@@ -128,7 +127,7 @@ def test_methods_see_no_labels(folder, tmp_path, monkeypatch):
 
     def start(command, **kwargs):
         seen.append((command, ad.read_h5ad(command[4])))
-        labels = np.delete(adata.obs["cell_type"].astype(str).to_numpy(), 3)
+        labels = np.delete(adata.obs["cell_type"].astype(str).to_numpy(str), 3)
         np.savez(command[5], labels=labels, call_s=1.0, cpu_s=0.5, peak_mb=100.0)
         return subprocess.CompletedProcess(command, 0)
 
@@ -147,7 +146,7 @@ def test_counts_layer_is_clustered_where_there_is_one(folder):
     adata.X = adata.X.log1p()
     write(folder, "good", adata)
     cells, _, kind = find_sets(folder, "cell_type")[0].split()
-    assert kind == "counts" and (cells.X != adata.layers["counts"]).nnz == 0
+    assert kind == "counts" and np.array_equal(cells.X, adata.layers["counts"].toarray())
 
 
 def test_not_installed_and_not_applicable(folder, tmp_path, processes, monkeypatch):
@@ -200,10 +199,10 @@ def test_bad_folder(tmp_path):
         benchmark.run(tmp_path, out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["leiden", "cicl", "scsiameseclu"])
+@pytest.mark.parametrize("name", ["pca-kmeans", "cicl", "scsiameseclu"])
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_methods_read_what_is_not_counts(name, monkeypatch):
-    if name != "leiden":
+    if name != "pca-kmeans":
         from scclu import tl
 
         tool = getattr(tl, name)

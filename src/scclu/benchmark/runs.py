@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -243,8 +244,11 @@ def _run_process(one: _Run, work: Path, kept: Path, timeout: float | None, label
 def _last_line(log: Path, code: int) -> str:
     if code < 0:
         return f"ended by signal {-code}" + (" (out of memory?)" if code == -9 else "")
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {code}"
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # a message may have lines of its own: the one that names the error says most
+    named = re.findall(r"^[\w.]*(?:Error|Exception|Exit): .*", text, re.MULTILINE)
+    return (named or lines or [f"exit code {code}"])[-1]
 
 
 def _scores(labels: pd.Series, clusters: np.ndarray) -> dict[str, float]:
