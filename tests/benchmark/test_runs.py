@@ -160,7 +160,7 @@ def test_not_installed_and_not_applicable(folder, tmp_path, processes, monkeypat
     assert status[:, "louvain"].tolist() == ["not installed"] * 2
     assert status[:, "scvi-kmeans"].to_dict() == {"good": "ok", "logged": "not applicable"}
     summary = (tmp_path / "out" / "summary.md").read_text()
-    assert "(1 sets)" in summary and "mean of 1 common" in summary
+    assert "(1 of 2 sets)" in summary and "mean of 1 common" in summary
 
 
 def test_file_that_cannot_be_clustered_is_a_failure(folder, tmp_path, processes):
@@ -196,6 +196,9 @@ def test_bad_folder(tmp_path):
         benchmark.run(tmp_path / "nowhere", out=tmp_path / "out")
     (tmp_path / "readme.txt").touch()
     with pytest.raises(ValueError, match=r"has none. There are: 'readme.txt'"):
+        benchmark.run(tmp_path, out=tmp_path / "out")
+    (tmp_path / "broken.h5ad").write_text("no HDF5")
+    with pytest.raises(OSError, match=r"broken.h5ad cannot be read"):
         benchmark.run(tmp_path, out=tmp_path / "out")
 
 

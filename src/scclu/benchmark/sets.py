@@ -63,8 +63,8 @@ def find_sets(folder: Path, labels_key: str) -> list[LabelledSet]:
 
     Raises
     ------
-    NotADirectoryError
-        If there is no such folder.
+    NotADirectoryError, OSError
+        If there is no such folder, or a file in it cannot be read.
     ValueError
         If it has no h5ad, or one of them has no such column or no label in it.
     """
@@ -80,7 +80,10 @@ def find_sets(folder: Path, labels_key: str) -> list[LabelledSet]:
 
 
 def _labelled(path: Path, labels_key: str) -> LabelledSet:
-    backed = ad.read_h5ad(path, backed="r")
+    try:
+        backed = ad.read_h5ad(path, backed="r")
+    except OSError as error:
+        raise OSError(f"{path.name} cannot be read as h5ad ({error}). Take it out of the folder.") from error
     obs = backed.obs
     backed.file.close()
     if labels_key not in obs:

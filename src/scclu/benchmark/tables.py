@@ -97,7 +97,7 @@ def _mean(means: pd.Series, deviations: pd.Series, decimals: int, n_sets: int) -
     if means.empty:
         return "-"
     said = _number(means.mean(), deviations.mean(), decimals)
-    return said if len(means) == n_sets else f"{said} ({len(means)} sets)"
+    return said if len(means) == n_sets else f"{said} ({len(means)} of {n_sets} sets)"
 
 
 def _number(mean: float, deviation: float, decimals: int) -> str:
