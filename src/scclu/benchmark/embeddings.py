@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
@@ -13,10 +14,12 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.model_selection import StratifiedKFold
 
-from scclu import metrics, tl
-from scclu.model.classifier import Method
+from scclu import metrics
 
 from .peers import scaled_components, scvi_latent
+
+if TYPE_CHECKING:
+    from scclu.model.classifier import Method
 
 
 def cross_validate(
@@ -58,6 +61,8 @@ def cross_validate(
     >>> bool(table.loc["X_pca", "f1"] > table.loc["X_umap", "f1"])
     True
     """
+    from scclu import tl  # with torch, which the other pipelines of this package can do without
+
     labels = adata.obs[labels_key].astype(str).to_numpy()
     folds = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(labels, labels))
     rows = {}
@@ -80,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the embeddings and of the folds")
     parser.add_argument("--scvi-epochs", type=int, help="default: scVI's own")
     arguments = parser.parse_args(argv)
+    from scclu import tl
+
     adata, seed = ad.read_h5ad(arguments.file), arguments.seed
     k = adata.obs[arguments.labels].nunique()
     adata.obsm["X_pca"] = scaled_components(adata, seed=seed)

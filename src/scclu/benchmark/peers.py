@@ -9,15 +9,22 @@ import scanpy as sc
 from anndata import AnnData
 
 from scclu.cluster import kmeans, leiden
+from scclu.pp import read_matrix
+from scclu.pp.recipe import detect_kind
+
+from .communities import leiden_at_k
 
 
 def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: int = 50, seed: int = 0) -> np.ndarray:
-    """Counts to principal components: normalise, log, highly variable genes, scale, PCA.
+    """Principal components: normalise, log, highly variable genes, scale, PCA.
+
+    Log-normalised values are neither normalised nor logged again; scaled ones go into the PCA as they are.
 
     Parameters
     ----------
     adata
-        Counts in ``X``; not changed.
+        Counts, normalised expression, log-normalised or scaled values in ``X``, told apart as
+        :func:`scclu.tl.cicl` does; not changed.
     n_top_genes, n_components
         Highly variable genes, and principal components (fewer where there are fewer cells or genes).
     seed
@@ -27,15 +34,20 @@ def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: 
     -------
     ``(n_obs, n_components)`` float32.
     """
-    work = AnnData(adata.X.copy())
+    matrix, _, source = read_matrix(adata)
+    kind = detect_kind(matrix, source)
+    work = AnnData(matrix.copy())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of scanpy, about its own defaults
-        sc.pp.filter_genes(work, min_cells=3)
-        sc.pp.normalize_total(work)
-        sc.pp.log1p(work)
-        if work.n_vars > n_top_genes:
-            sc.pp.highly_variable_genes(work, n_top_genes=n_top_genes, subset=True)
-        sc.pp.scale(work, max_value=10)
+        if kind != "scaled":
+            sc.pp.filter_genes(work, min_cells=3)
+        if kind in ("counts", "expression"):
+            sc.pp.normalize_total(work)
+            sc.pp.log1p(work)
+        if kind != "scaled":
+            if work.n_vars > n_top_genes:
+                sc.pp.highly_variable_genes(work, n_top_genes=n_top_genes, subset=True)
+            sc.pp.scale(work, max_value=10)
         sc.pp.pca(work, n_comps=min(n_components, min(work.shape) - 1), random_state=seed)
     return work.obsm["X_pca"]
 
@@ -46,7 +58,7 @@ def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
     Parameters
     ----------
     adata
-        Counts in ``X``; not changed.
+        As for :func:`leiden_clusters`; not changed.
     n_clusters
         K.
     seed
@@ -137,15 +149,21 @@ def scvi_kmeans(
     return kmeans(latent, n_clusters, random_state=seed)[0]
 
 
-def leiden_clusters(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Leiden at a resolution on the neighbours in principal components.
+def leiden_clusters(
+    adata: AnnData, *, n_clusters: int | None = None, resolution: float = 1.0, seed: int = 0
+) -> np.ndarray:
+    """Leiden on the neighbours in principal components, at a resolution or at K.
 
     Parameters
     ----------
     adata
-        Counts in ``X``; not changed.
+        Counts, normalised expression, log-normalised or scaled values in ``X``, told apart as
+        :func:`scclu.tl.cicl` does; not changed.
+    n_clusters
+        K: the resolution that gives it is found by bisection. Where none that is tried does, the nearest number is
+        returned.
     resolution
-        Of Leiden.
+        Of Leiden, where `n_clusters` is ``None``.
     seed
         Of the PCA and of Leiden.
 
@@ -158,5 +176,10 @@ def leiden_clusters(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -
     >>> adata = scclu.datasets.pbmc68k_reduced()
     >>> scclu.benchmark.leiden_clusters(adata).shape
     (700,)
+    >>> len(set(scclu.benchmark.leiden_clusters(adata, n_clusters=10)))
+    10
     """
-    return leiden(scaled_components(adata, seed=seed), resolution=resolution, random_state=seed)
+    components = scaled_components(adata, seed=seed)
+    if n_clusters is not None:
+        return leiden_at_k(components, n_clusters, seed=seed)
+    return leiden(components, resolution=resolution, random_state=seed)

@@ -1,0 +1,109 @@
+"""Results as a long table, as a summary in Markdown and as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .figure import plot_ari
+from .panel import METHODS, MODES
+
+COLUMNS = (
+    *("data", "method", "mode", "seed", "status", "n_cells", "n_types", "n_clusters", "ari", "nmi", "nmi_max", "acc"),
+    *("call_s", "cpu_s", "process_s", "peak_mb", "error"),
+)
+_SCORES = {"ari": "ARI", "nmi": "NMI (arithmetic)", "nmi_max": "NMI (max)", "acc": "ACC", "n_clusters": "Clusters"}
+_COSTS = {
+    "call_s": "Seconds of the call",
+    "cpu_s": "Seconds of the processor in the call",
+    "process_s": "Seconds of the process",
+    "peak_mb": "Peak memory (MB)",
+}
+_DECIMALS = {"n_clusters": 1, "call_s": 1, "cpu_s": 1, "process_s": 1, "peak_mb": 0}
+_HEAD = """# Benchmark
+
+Seeds: {seeds}. Cells are mean ± standard deviation over them; the row of means has the mean over sets of either. A
+number of sets in brackets says that a method did not finish all {n_sets}: compare it in the row over the common sets
+alone, which all methods with results finished. NMI is given with both averages of the entropies in its denominator.
+Seconds of the call leave imports and reading out; they have compilation in them. Memory is that of the whole process.
+"""
+
+
+def as_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The long table: one row a run."""
+    table = pd.DataFrame(list(rows)).reindex(columns=list(COLUMNS))
+    table[["n_cells", "n_types", "n_clusters"]] = table[["n_cells", "n_types", "n_clusters"]].astype("Int64")
+    return table
+
+
+def write_tables(table: pd.DataFrame, out: Path) -> None:
+    """Write ``results.csv``, ``summary.md`` and, where a run succeeded, ``ari.png``."""
+    table.to_csv(out / "results.csv", index=False)
+    (out / "summary.md").write_text(summary(table), encoding="utf-8")
+    if (table["status"] == "ok").any():
+        plot_ari(table, out / "ari.png")
+
+
+def summary(table: pd.DataFrame) -> str:
+    """The tables of scores and costs in Markdown: a row a set, a column a method."""
+    seeds = ", ".join(str(seed) for seed in sorted(table["seed"].unique()))
+    parts = [_HEAD.format(seeds=seeds, n_sets=table["data"].nunique())]
+    for mode, title in MODES.items():
+        part = table[table["mode"] == mode]
+        if part.empty:
+            continue
+        parts.append(f"## {title[0].upper()}{title[1:]}\n")
+        for value, name in (_SCORES | _COSTS).items():
+            parts.append(f"### {name}\n\n{_pivot(part, value)}\n")
+    failed = table[table["status"] == "failed"]
+    if len(failed):
+        parts.append(
+            "## Failed\n\n" + _markdown(failed[["data", "method", "mode", "seed", "error"]].astype(str)) + "\n"
+        )
+    return "\n".join(parts)
+
+
+def _pivot(part: pd.DataFrame, value: str) -> str:
+    """One value of one mode: mean and deviation of each set and method, and their means."""
+    methods, sets = list(part["method"].unique()), list(part["data"].unique())
+    done = part[part["status"] == "ok"].groupby(["data", "method"])[value]
+    means = done.mean().astype(float).unstack("method").reindex(index=sets, columns=methods)
+    deviations = done.std().astype(float).unstack("method").reindex(index=sets, columns=methods)
+    decimals = _DECIMALS.get(value, 3)
+    body = pd.DataFrame("", index=sets, columns=methods)
+    for (data, method), runs in part.groupby(["data", "method"], sort=False):
+        n_done = int((runs["status"] == "ok").sum())
+        if n_done == 0:
+            body.loc[data, method] = runs["status"].iloc[0]
+            continue
+        cell = _number(means.at[data, method], deviations.at[data, method], decimals)
+        body.loc[data, method] = cell if n_done == len(runs) else f"{cell} ({n_done} of {len(runs)} runs)"
+    body.loc["**mean**"] = [_mean(means[m].dropna(), deviations[m], decimals, len(sets)) for m in methods]
+    finished = means.dropna(axis=1, how="all")
+    common = finished.dropna().index
+    if 0 < len(common) < len(sets):
+        body.loc[f"**mean of {len(common)} common**"] = [
+            _mean(means.loc[common, m].dropna(), deviations.loc[common, m], decimals, len(common)) for m in methods
+        ]
+    titles = [METHODS[method].title for method in methods]
+    return _markdown(body.set_axis(titles, axis=1).rename_axis("set").reset_index())
+
+
+def _mean(means: pd.Series, deviations: pd.Series, decimals: int, n_sets: int) -> str:
+    if means.empty:
+        return "-"
+    said = _number(means.mean(), deviations.mean(), decimals)
+    return said if len(means) == n_sets else f"{said} ({len(means)} of {n_sets} sets)"
+
+
+def _number(mean: float, deviation: float, decimals: int) -> str:
+    return f"{mean:.{decimals}f}" + ("" if np.isnan(deviation) else f" ± {deviation:.{decimals}f}")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)

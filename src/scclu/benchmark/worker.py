@@ -1,0 +1,44 @@
+"""One run in a process of its own: ``python -m scclu.benchmark.worker METHOD DATA RESULT --seed 0``.
+
+It is given a file without labels and knows no other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+
+from .panel import METHODS
+from .scaling import peak_memory
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Cluster the cells of a file; write labels, seconds of the call and peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("data", type=Path, help="h5ad without labels")
+    parser.add_argument("result", type=Path, help="npz to write")
+    parser.add_argument("--n-clusters", type=int, help="K; the method finds it where this is not given")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    method = METHODS[arguments.method]
+    for name in method.imports:
+        import_module(name)
+    adata = ad.read_h5ad(arguments.data)
+    start, cpu = time.perf_counter(), time.process_time()
+    labels = method.cluster(adata, arguments.n_clusters, arguments.seed)
+    call_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+    with arguments.result.open("wb") as file:
+        np.savez(file, labels=labels, call_s=call_s, cpu_s=cpu_s, peak_mb=1000 * peak_memory())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
