@@ -8,6 +8,7 @@ import random
 import anndata as ad
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from scipy import sparse
 
@@ -247,3 +248,28 @@ def check_bad_input(tool, name, raises):
         tool(adata, **{"n_clusters": 3, **arguments})
     if before is not None:
         assert snapshot(adata) == before
+
+
+def check_interrupted_training_keeps_the_model(model, plan, monkeypatch) -> None:
+    """An interrupt reaches the user, and what was trained before is still there."""
+
+    def interrupt(self, batch):
+        raise KeyboardInterrupt
+
+    options = {"max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "training_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.train(**options)
+        assert not model.is_trained
+    model.train(**options)
+    before = [model.get_latent_representation(), model.predict(), model.predict(soft=True)]
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "training_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.train(**options)
+    assert model.is_trained
+    for old, new in zip(
+        before, (model.get_latent_representation(), model.predict(), model.predict(soft=True)), strict=True
+    ):
+        np.testing.assert_array_equal(old, new)

@@ -11,6 +11,7 @@ from conftest import simulated_counts
 from scclu.model import CICL
 from scclu.train.plan import CICLPlan
 from scclu.train.runner import resolve_precision
+from shared_checks import check_interrupted_training_keeps_the_model
 
 
 def make(adata, n_clusters=3, **kwargs):
@@ -175,15 +176,7 @@ def test_auto_precision_is_float32_where_bfloat16_is_emulated(monkeypatch):
     assert resolve_precision("64-true", "cpu") == "64-true"
 
 
-def test_interrupt_is_an_interrupt(adata, monkeypatch):
+def test_interrupt_keeps_the_model(adata, monkeypatch):
     """Lightning would end the process, and leave SIGINT ignored."""
-    model = make(adata)
-
-    def interrupt(self, batch):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(CICLPlan, "training_step", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        model.train(max_epochs=2, accelerator="cpu")
-    assert not model.is_trained
+    check_interrupted_training_keeps_the_model(make(adata), CICLPlan, monkeypatch)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -8,6 +8,7 @@ from conftest import simulated_counts
 from scclu.model import ScSiameseClu
 from scclu.train.graph_batches import EPOCH_STEPS
 from scclu.train.phase import PhasePlan
+from shared_checks import check_interrupted_training_keeps_the_model
 
 
 def make(adata, n_clusters=3, **kwargs):
@@ -171,16 +172,9 @@ def test_nothing_is_cells_by_cells(adata, monkeypatch):
     assert 0 < largest < 700 * 700
 
 
-def test_interrupt_is_an_interrupt(adata, monkeypatch):
-    model = make(adata)
-
-    def interrupt(self, batch):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(PhasePlan, "training_step", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        model.train(max_epochs=2, accelerator="cpu")
-    assert not model.is_trained
+def test_interrupt_keeps_the_model(adata, monkeypatch):
+    """Lightning would end the process, and leave SIGINT ignored."""
+    check_interrupted_training_keeps_the_model(make(adata), PhasePlan, monkeypatch)
 
 
 def test_zinb_starts_at_the_mean_counts(adata):

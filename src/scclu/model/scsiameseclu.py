@@ -247,18 +247,17 @@ class ScSiameseClu(ClusteringModel):
         RuntimeError
             If the model was loaded from a file without its cells.
         KeyboardInterrupt
-            If the user interrupts.
+            If the user interrupts; the model is then what it was before.
         """
         settings = self.settings
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         if batch_size is None:
             batch_size = settings.batch_size
         self._projection.cpu()
-        self.module = self._new_module()  # training again starts again
-        self.is_trained_ = False
+        module = self._new_module()  # training again starts again; the old network stays until the new one is ready
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
-        refresh = self._make_refresh(batches, n_epochs)
+        refresh = self._make_refresh(module, batches, n_epochs)
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self.random_state)
         run = partial(
             fit,
@@ -277,11 +276,11 @@ class ScSiameseClu(ClusteringModel):
             min(batch_size, self._matrix.shape[0]),
         )
         with isolated_randomness(self.random_state):
-            self.history_ = run_phases(self.module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
-        embedding = embed_whole(self.module, batches)
+            history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
+        embedding = embed_whole(module, batches)
         if not settings.ot_weight and settings.cluster_method == "assignment":
             refresh.set_clusters(embedding)
-        self._reference.pruned = batches.pruned
+        self.module, self.history_, self._reference.pruned = module, history, batches.pruned
         if settings.cluster_method == "consensus":
             self._vote(embedding.numpy(), batches.features.numpy())
         else:
@@ -302,10 +301,10 @@ class ScSiameseClu(ClusteringModel):
             seed=self.random_state,
         )
 
-    def _make_refresh(self, batches: GraphBatches, n_epochs: int) -> JointRefresh:
+    def _make_refresh(self, module: ScSiameseCluModule, batches: GraphBatches, n_epochs: int) -> JointRefresh:
         settings = self.settings
         return JointRefresh(
-            self.module,
+            module,
             batches,
             edge_drop=settings.edge_drop,
             sharpness=settings.sharpness,
