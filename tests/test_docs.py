@@ -29,7 +29,7 @@ def test_docstrings(name):
 
 # the marker lists of the page name genes that the small data lack
 @pytest.mark.filterwarnings("ignore:.*markers are not among:UserWarning")
-@pytest.mark.parametrize("page", ["README.md", "docs/annotation.md", "docs/classification.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/annotation.md", "docs/choosing-k.md", "docs/classification.md"])
 def test_pages(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)

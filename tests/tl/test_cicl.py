@@ -75,7 +75,7 @@ def test_finds_separated_types():
 
 def test_unknown_number_of_clusters(adata):
     cicl(adata)
-    assert adata.uns["cicl"]["n_clusters_source"] == "leiden"
+    assert adata.uns["cicl"]["n_clusters_source"] == "stability"
     assert adata.uns["cicl"]["n_clusters"] == adata.obs["cicl"].nunique() >= 2
 
 

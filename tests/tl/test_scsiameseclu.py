@@ -187,7 +187,7 @@ def test_finds_separated_types():
 
 def test_unknown_number_of_clusters(adata):
     run(adata)
-    assert adata.uns[KEY]["n_clusters_source"] == "leiden"
+    assert adata.uns[KEY]["n_clusters_source"] == "stability"
     assert adata.uns[KEY]["n_clusters"] == adata.obs[KEY].nunique() >= 2
 
 

@@ -4,5 +4,15 @@ from .consensus import consensus
 from .final import CLUSTER_METHODS, partition
 from .kmeans import kmeans
 from .leiden import leiden
+from .n_clusters import NClustersEvidence, find_n_clusters, most_clusters
 
-__all__ = ["CLUSTER_METHODS", "consensus", "kmeans", "leiden", "partition"]
+__all__ = [
+    "CLUSTER_METHODS",
+    "NClustersEvidence",
+    "consensus",
+    "find_n_clusters",
+    "kmeans",
+    "leiden",
+    "most_clusters",
+    "partition",
+]

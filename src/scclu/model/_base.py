@@ -19,9 +19,10 @@ from scvi.data.fields import LayerField, ObsmField
 from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 
-from scclu.cluster import leiden
+from scclu.cluster import find_n_clusters
 from scclu.nn import student_t
 from scclu.pp import Recipe, canonical_order, read_matrix
+from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
 from scclu.train import Snapshots, embed_cells
 
@@ -121,13 +122,19 @@ class ClusteringModel(BaseModelClass):
         return self.registry_["setup_args"]
 
     def _resolve_n_clusters(self, n_clusters: int | None) -> tuple[int, str]:
-        """K and where it comes from; unknown K is the number of Leiden communities on principal components."""
+        """K and where it comes from; unknown K is found on the principal components of the input."""
         if n_clusters is not None:
             return int(n_clusters), "user"
-        components = _principal_components(self._matrix, self.random_state)
-        found = max(2, int(leiden(components, random_state=self.random_state).max()) + 1)
-        logger.info("n_clusters: %d, the number of Leiden communities (resolution 1) on principal components.", found)
-        return found, "leiden"
+        components = input_components(self._matrix, self.recipe.moments, self.recipe.max_value, self.random_state)
+        found = find_n_clusters(components, random_state=self.random_state)
+        logger.info(
+            "n_clusters: %d, the most stable and best separated number between the %d and %d communities that Leiden "
+            "finds on %d cells. scclu.tl.choose_n_clusters shows the evidence.",
+            found.k,
+            *found.leiden_range,
+            found.n_cells,
+        )
+        return found.k, "stability"
 
     # -- results ------------------------------------------------------------------------------------------------------
 
@@ -342,16 +349,6 @@ class ClusteringModel(BaseModelClass):
     def _new_module(self) -> torch.nn.Module:
         """The network, with fresh weights."""
         raise NotImplementedError
-
-
-def _principal_components(matrix: Any, random_state: int, n_components: int = 50) -> np.ndarray:
-    """Leading principal components of log-normalised cells, ``(n_cells, <= n_components)``."""
-    import scanpy as sc
-
-    n_components = min(n_components, min(matrix.shape) - 1)
-    if n_components < 1:
-        return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-    return sc.pp.pca(matrix, n_comps=n_components, random_state=random_state)
 
 
 def cluster_means(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:

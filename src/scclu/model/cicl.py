@@ -48,7 +48,7 @@ class CICL(ClusteringModel):
     adata
         AnnData after :meth:`setup_anndata`.
     n_clusters
-        K; ``None`` takes the number of Leiden communities (resolution 1) on principal components.
+        K; ``None`` finds it from the data, as :func:`scclu.tl.choose_n_clusters` does.
     preset
         ``"default"``, or ``"paper"`` for the paper's settings; each parameter below that is ``None`` is the preset's.
     n_top_genes

@@ -2,9 +2,19 @@
 
 from .align_labels import align_labels
 from .annotate import annotate
+from .choose_n_clusters import choose_n_clusters
 from .cicl import cicl
 from .classify import classify, fit_classifier
 from .compare import compare
 from .scsiameseclu import scsiameseclu
 
-__all__ = ["align_labels", "annotate", "cicl", "classify", "compare", "fit_classifier", "scsiameseclu"]
+__all__ = [
+    "align_labels",
+    "annotate",
+    "choose_n_clusters",
+    "cicl",
+    "classify",
+    "compare",
+    "fit_classifier",
+    "scsiameseclu",
+]

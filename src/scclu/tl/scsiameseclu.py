@@ -45,7 +45,8 @@ def scsiameseclu(
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
         other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
     n_clusters
-        K; ``None`` takes the number of Leiden communities (resolution 1) on principal components.
+        K; ``None`` finds it on principal components of the input, by the rule of
+        :func:`~scclu.tl.choose_n_clusters`, and logs it.
     layer
         Use this layer in place of ``X``.
     use_rep
@@ -82,8 +83,8 @@ def scsiameseclu(
     ``adata.obsm[f"X_{key_added}"]``
         The fused embedding, ``(n_obs, n_latent)`` float32.
     ``adata.uns[key_added]``
-        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"leiden"``) and ``"history"``, the mean
-        losses of each epoch of each phase.
+        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"stability"``) and ``"history"``, the
+        mean losses of each epoch of each phase.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
