@@ -1,4 +1,4 @@
-"""Time of the default CICL call beside scVI's default training: ``python -m scclu.benchmark.timing FILE LABELS``."""
+"""Time of both default calls beside scVI's default training: ``python -m scclu.benchmark.timing FILE LABELS``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print seconds of both, the ratio, and seconds of CICL on 700 of the cells."""
+    """Print seconds of each, the ratios, and seconds of CICL on 700 of the cells."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="h5ad with counts in X")
     parser.add_argument("labels", help="column of obs whose number of categories is K; nothing else of it is used")
@@ -32,10 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     few = adata[:: max(1, adata.n_obs // 700)][:700].copy()
     # imports and compilation are not what is compared
     tl.cicl(few.copy(), min(k, 3), max_epochs=1)
+    tl.scsiameseclu(few.copy(), min(k, 3), max_epochs=1)
     cicl = _seconds(lambda: tl.cicl(adata, k))
+    siamese = _seconds(lambda: tl.scsiameseclu(adata, k))
     small = _seconds(lambda: tl.cicl(few, min(k, 3)))
     scvi = _seconds(lambda: scvi_kmeans(adata, k))
     print(f"cells {adata.n_obs}: CICL {cicl:.1f} s, scVI {scvi:.1f} s, ratio {cicl / scvi:.3f}")
+    print(f"cells {adata.n_obs}: scSiameseClu {siamese:.1f} s, scVI {scvi:.1f} s, ratio {siamese / scvi:.3f}")
     print(f"cells {few.n_obs}: CICL {small:.1f} s, {small / few.n_obs / (cicl / adata.n_obs):.2f} times as long a cell")
     return 0
 
