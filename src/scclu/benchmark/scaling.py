@@ -107,7 +107,7 @@ def _time_pass(model) -> tuple[np.ndarray, np.ndarray]:
     from scclu.train.graph_batches import EPOCH_STEPS
 
     batches = model._make_batches(model.settings.batch_size)
-    refresh = model._make_refresh(batches, n_epochs=1)
+    refresh = model._make_refresh(model.module, batches, n_epochs=1)
     batches.with_counts = True
     with torch.no_grad():
         refresh(0)
