@@ -64,7 +64,7 @@ def _draw(ax: Axes, done: pd.DataFrame, methods: list[str], sets: list[str]) -> 
     scores = done.groupby(["method", "data"])["ari"]
     means, deviations = scores.mean(), scores.std().fillna(0)
     for method, offset in zip(present, offsets, strict=True):
-        mean, deviation = means[method].reindex(sets), deviations[method].reindex(sets)
+        mean, deviation = (by_set.xs(method, level="method").reindex(sets) for by_set in (means, deviations))
         # a mean over fewer sets than the others' stands for something else
         overall = mean.mean() if mean.notna().all() else np.nan
         ax.errorbar(

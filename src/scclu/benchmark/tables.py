@@ -80,7 +80,8 @@ def _pivot(part: pd.DataFrame, value: str) -> str:
         if n_done == 0:
             body.loc[data, method] = runs["status"].iloc[0]
             continue
-        cell = _number(means.at[data, method], deviations.at[data, method], decimals)
+        row = sets.index(data)
+        cell = _number(means[method].iloc[row], deviations[method].iloc[row], decimals)
         body.loc[data, method] = cell if n_done == len(runs) else f"{cell} ({n_done} of {len(runs)} runs)"
     body.loc["**mean**"] = [_mean(means[m].dropna(), deviations[m], decimals, len(sets)) for m in methods]
     finished = means.dropna(axis=1, how="all")

@@ -169,7 +169,8 @@ def heat_map(
     )
     if room < 6:
         return
+    shades = np.asarray(image.cmap(image.norm(table.to_numpy())))
     for (i, j), word in np.ndenumerate(text):
-        red, green, blue, _ = image.cmap(image.norm(table.iat[i, j]))
+        red, green, blue, _ = shades[i, j]
         dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
         ax.text(j, i, word, ha="center", va="center", fontsize=min(room, _FONT), color="white" if dark else "black")
