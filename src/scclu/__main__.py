@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scclu._commands import benchmark, demo
+from scclu._commands import benchmark, cluster, demo
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scclu", description="Deep clustering of single cells.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (demo, benchmark):
+    for command in (demo, cluster, benchmark):
         command.add(commands)
     arguments = parser.parse_args(argv)
     return arguments.run(arguments)
