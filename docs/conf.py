@@ -16,8 +16,8 @@ author = "The scclu developers"
 copyright = "The scclu developers"
 version = release = scclu.__version__
 
-# intersphinx fetches the lists of other projects' pages. A build is offline, and the same everywhere, unless it is asked
-# for them: by Read the Docs, or by SCCLU_DOCS_ONLINE=1
+# intersphinx fetches the lists of other projects' pages. A build is offline, and the same everywhere, unless it is
+# asked for them: by Read the Docs, or by SCCLU_DOCS_ONLINE=1
 _ONLINE = os.environ.get("READTHEDOCS") == "True" or os.environ.get("SCCLU_DOCS_ONLINE") == "1"
 
 extensions = [
@@ -55,8 +55,29 @@ napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
-nitpick_ignore: list[tuple[str, str]] = []
-nitpick_ignore_regex: list[tuple[str, str]] = []
+# names that the modules import for type checkers alone stand in signatures as they are written
+autodoc_type_aliases = {
+    "AnnData": "anndata.AnnData",
+    "ArrayLike": "numpy.typing.ArrayLike",
+    "Axes": "matplotlib.axes.Axes",
+    "pd.DataFrame": "pandas.DataFrame",
+}
+nitpick_ignore = [
+    # short names of the above, which no page has
+    ("py:class", "AnnData"),
+    ("py:class", "ArrayLike"),
+    ("py:class", "Axes"),
+    ("py:class", "pd.DataFrame"),
+    # an alias for a Literal, whose values the docstring gives
+    ("py:class", "Method"),
+]
+nitpick_ignore_regex = [
+    # where these packages keep their classes inside is not where their pages have them
+    (r"py:class", r"anndata\._core\..*"),
+    (r"py:class", r"pandas\.core\..*"),
+    # without the network no list says that these pages are there
+    *([] if _ONLINE else [(r"py:.*", r"(anndata|collections|matplotlib|numpy|pandas|pathlib|scanpy|scvi)\..*")]),
+]
 intersphinx_mapping = {
     "anndata": ("https://anndata.readthedocs.io/en/stable", None),
     "matplotlib": ("https://matplotlib.org/stable", None),
