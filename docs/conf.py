@@ -55,15 +55,8 @@ napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
-# names that the modules import for type checkers alone stand in signatures as they are written
-autodoc_type_aliases = {
-    "AnnData": "anndata.AnnData",
-    "ArrayLike": "numpy.typing.ArrayLike",
-    "Axes": "matplotlib.axes.Axes",
-    "pd.DataFrame": "pandas.DataFrame",
-}
 nitpick_ignore = [
-    # short names of the above, which no page has
+    # names that the modules import for type checkers alone stand in signatures as they are written
     ("py:class", "AnnData"),
     ("py:class", "ArrayLike"),
     ("py:class", "Axes"),
