@@ -90,6 +90,8 @@ html_theme_options = {
     "show_toc_level": 2,
     "show_navbar_depth": 1,
     "home_page_in_toc": True,
+    # the sidebar has a search field
+    "navbar_persistent": [],
     "use_download_button": False,
     "use_fullscreen_button": False,
 }
