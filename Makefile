@@ -1,15 +1,17 @@
 # make demo  sets up an environment and clusters 700 real cells
 # make test  sets up an environment and passes the tests
+# make docs  sets up an environment and builds the documentation into docs/_build/html
 # PYTHON= picks the interpreter (make test PYTHON=python3.12); PIP_CONSTRAINT is honoured by pip.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 .DELETE_ON_ERROR:
 
 # the environment is made again when the interpreter or the dependencies change
 STAMP = $(VENV)/installed-$(notdir $(PYTHON))
+DOCS_STAMP = $(VENV)/docs-$(notdir $(PYTHON))
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scclu needs Python >= 3.11, and PYTHON=$(PYTHON) is " + sys.version.split()[0])'
@@ -29,5 +31,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
+# -W: a warning is an error; -n: a reference without a target is a warning
+docs: $(DOCS_STAMP)
+	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo docs/_build docs/generated

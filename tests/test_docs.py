@@ -19,6 +19,10 @@ MODULES = sorted(
     module.name for module in pkgutil.walk_packages(scclu.__path__, "scclu.") if not module.name.endswith("__main__")
 )
 
+PAGES = ["README.md"] + sorted(
+    f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if "```python\n" in path.read_text()
+)
+
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
@@ -29,7 +33,7 @@ def test_docstrings(name):
 
 # the marker lists of the page name genes that the small data lack
 @pytest.mark.filterwarnings("ignore:.*markers are not among:UserWarning")
-@pytest.mark.parametrize("page", ["README.md", "docs/annotation.md", "docs/choosing-k.md", "docs/classification.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_pages(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)

@@ -144,8 +144,12 @@ class ClassificationReport:
     ----------
     accuracy
         Share of cells with the right class.
-    precision, recall, f1
-        Macro averages: the mean over the true classes, each counting the same.
+    precision
+        Macro average: the mean over the true classes, each counting the same.
+    recall
+        Likewise.
+    f1
+        Likewise.
     per_class
         ``"precision"``, ``"recall"``, ``"f1"`` and ``"n_cells"`` of each true class.
     confusion

@@ -80,7 +80,7 @@ def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
 def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0) -> np.ndarray:
     """The latent space of scVI, ``(n_obs, 10)`` float32.
 
-    The genes are the highly variable ones of :func:`scaled_components`; scVI reads their counts. It seeds the global
+    The genes are the highly variable ones of ``scaled_components``; scVI reads their counts. It seeds the global
     random state, as it does for every user.
 
     Parameters
