@@ -49,7 +49,7 @@ def test_each_phase_has_a_progress_bar_on_stderr(adata, capsys):
 def test_few_refreshes_in_a_pass(adata, batch_size):
     model = make(adata)
     batches = model._make_batches(batch_size)
-    every = model._make_refresh(batches, n_epochs=40).every
+    every = model._make_refresh(model.module, batches, n_epochs=40).every
     assert batches.n_batches / (every * EPOCH_STEPS) <= 6
     assert every == 1 or batches.n_batches / (every * EPOCH_STEPS) >= 3
 

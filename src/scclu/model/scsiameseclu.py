@@ -326,9 +326,7 @@ class ScSiameseClu(ClusteringModel):
     def _vote(self, embedding: np.ndarray, features: np.ndarray) -> None:
         """Clusters that the embedding and the input agree on."""
         logger.info("Clustering the embedding of %d cells (consensus).", len(embedding))
-        blocks = [
-            block / max(np.sqrt((block**2).sum(1).mean()), 1e-9) for block in (embedding - embedding.mean(0), features)
-        ]
+        blocks = [_unit_norm(embedding - embedding.mean(0)), _unit_norm(features)]
         labels = partition(
             np.hstack(blocks),
             self.n_clusters,
@@ -367,3 +365,9 @@ class ScSiameseClu(ClusteringModel):
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
         return self._saved_embedding
+
+
+def _unit_norm(block: np.ndarray) -> np.ndarray:
+    """Rows with a mean squared norm of 1; rounding errors of cells that do not differ are set to 0."""
+    norm = float(np.sqrt((block**2).sum(axis=1).mean()))
+    return block / norm if norm > 1e-4 else np.zeros_like(block)
