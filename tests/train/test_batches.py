@@ -35,7 +35,7 @@ def test_batches_are_dense_rows(convert):
     values = np.arange(12, dtype=np.float32).reshape(4, 3)
     torch.testing.assert_close(batch_tensor(convert(values), np.array([1, 3])), torch.from_numpy(values[[1, 3]]))
     loader = CellBatches(convert(values), 4, seed=0).train_dataloader()
-    torch.testing.assert_close(torch.cat(list(loader)), torch.from_numpy(values))
+    torch.testing.assert_close(torch.cat([batch.cells for batch in loader]), torch.from_numpy(values))
     embedded = embed_cells(lambda x: 2 * x, convert(values), torch.device("cpu"), batch_size=3)
     np.testing.assert_array_equal(embedded, 2 * values)
 

@@ -43,7 +43,9 @@ class ClusterAwareContrastiveLoss(nn.Module):
         self.temperature = temperature
         self.chunk_rows = chunk_rows
 
-    def forward(self, z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, z: torch.Tensor, labels: torch.Tensor, cells: slice = slice(None)
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Both losses.
 
         Parameters
@@ -52,6 +54,9 @@ class ClusterAwareContrastiveLoss(nn.Module):
             Projections of the two views, ``(2, n_cells, n_dims)``.
         labels
             Pseudo-labels of the cells, ``(n_cells,)``.
+        cells
+            Add up these cells' share of the means alone, contrasted with all cells: the shares of a division of the
+            cells sum to the losses.
 
         Returns
         -------
@@ -61,10 +66,10 @@ class ClusterAwareContrastiveLoss(nn.Module):
             z = F.normalize(z.flatten(0, 1).to(torch.promote_types(z.dtype, torch.float32)), dim=1)
             labels = labels.repeat(2)
             n = len(z)
+            own = torch.arange(n, device=z.device).view(2, -1)[:, cells].flatten()
             step = self.chunk_rows or max(1, _CHUNK_VALUES // n)
             total = z.new_zeros(2)
-            for start in range(0, n, step):
-                rows = torch.arange(start, min(start + step, n), device=z.device)
+            for rows in own.split(step):
                 if n <= step:
                     total = total + self._row_losses(z, labels, rows)
                 else:

@@ -175,6 +175,8 @@ class CICL(ClusteringModel):
         *,
         accelerator: str = "auto",
         devices: int | list[int] | str = "auto",
+        strategy: str = "auto",
+        num_nodes: int = 1,
         precision: str = "auto",
         n_snapshots: int = 0,
         **trainer_kwargs: Any,
@@ -187,9 +189,12 @@ class CICL(ClusteringModel):
             Passes over the cells; a pass of more than 100 minibatches counts as several epochs. ``None`` is the
             preset's: for the default as many epochs as make 150 steps (60 to 150 below 4,000 cells).
         batch_size
-            Cells in a minibatch; ``None`` is the preset's.
+            Cells in a minibatch, over all devices; ``None`` is the preset's.
         accelerator, devices
             As in scvi-tools.
+        strategy, num_nodes
+            Of Lightning, for several devices: ``devices=2, strategy="ddp"`` divides each minibatch among two, and gives
+            the result of one device but for rounding. ``docs/scaling.md`` says how to start such a program.
         precision
             ``"auto"``: bfloat16 autocast where the hardware is fast at it, else float32; or a precision of Lightning's.
             Losses, K-means and results are float32 in any case.
@@ -205,10 +210,19 @@ class CICL(ClusteringModel):
         ------
         RuntimeError
             If the model was loaded from a file without its cells.
+        ValueError
+            If cells that attend to each other are to be divided among devices.
         KeyboardInterrupt
             If the user interrupts; the model is then what it was before.
         """
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
+        single = devices in (1, "1", "auto") or (isinstance(devices, list) and len(devices) == 1)
+        if self.settings.attention == "batch" and not (single and strategy == "auto" and num_nodes == 1):
+            raise ValueError(
+                'attention="batch" lets the cells of a minibatch attend to each other, so they cannot be divided among '
+                f"devices, but devices={devices!r}, strategy={strategy!r} and num_nodes={num_nodes} were passed. "
+                'Use one device, or attention="cell".'
+            )
         if batch_size is None:
             batch_size = self.settings.batch_size
         n_cells, n_genes = self._matrix.shape
@@ -234,6 +248,8 @@ class CICL(ClusteringModel):
                 max_epochs=max_epochs,
                 accelerator=accelerator,
                 devices=devices,
+                strategy=strategy,
+                num_nodes=num_nodes,
                 precision=precision,
                 callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
                 **trainer_kwargs,

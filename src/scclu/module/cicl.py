@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,27 @@ class CICLLosses(NamedTuple):
     loss: torch.Tensor
     instance_loss: torch.Tensor
     cluster_loss: torch.Tensor
+
+
+class Share(NamedTuple):
+    """What one of several devices has of a minibatch.
+
+    Attributes
+    ----------
+    n_cells
+        Of the whole minibatch.
+    cells
+        Where those of this device are in it.
+    n_devices
+        Among which it is divided.
+    gather
+        Makes ``(n_cells, ...)`` of all devices' cells from those of this one, with gradients.
+    """
+
+    n_cells: int
+    cells: slice
+    n_devices: int
+    gather: Callable[[torch.Tensor], torch.Tensor]
 
 
 class CICLModule(nn.Module):
@@ -94,8 +116,15 @@ class CICLModule(nn.Module):
             return x
         return (x.clamp_(-self.max_value, self.max_value) - clipped_mean) / clipped_scale
 
-    def augment(self, x: torch.Tensor) -> torch.Tensor:
-        """Two random views of standardised cells, ``(2, n_cells, n_genes)``, drawn afresh at every call."""
+    def augment(self, x: torch.Tensor, share: Share | None = None) -> torch.Tensor:
+        """Two random views of standardised cells, ``(2, n_cells, n_genes)``, drawn afresh at every call.
+
+        Each device draws for the whole minibatch, so that views do not depend on how it is divided.
+        """
+        if share is not None:
+            whole = x.new_zeros(share.n_cells, x.shape[1])
+            whole[share.cells] = x
+            return self.augment(whole)[:, share.cells]
         views = x.expand(2, *x.shape)
         return mask_genes(gaussian_noise(views, self.noise_scale), self.mask_rate)
 
@@ -116,7 +145,7 @@ class CICLModule(nn.Module):
         """Index of the centroid with the largest Student-t similarity (Eq. 8-9): the nearest, ``(n_cells,)``."""
         return student_t(hidden, self.pseudo_centroids, self.dof).argmax(1)
 
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> CICLLosses:
+    def forward(self, x: torch.Tensor, labels: torch.Tensor, share: Share | None = None) -> CICLLosses:
         """Losses of one minibatch (Eq. 10-17).
 
         Parameters
@@ -125,7 +154,15 @@ class CICLModule(nn.Module):
             Log-normalised cells, ``(n_cells, n_genes)``.
         labels
             Their pseudo-labels, ``(n_cells,)``.
+        share
+            Which cells of a larger minibatch these are: projections and labels of all are gathered. The mean of the
+            devices' losses, and of their gradients, is then that of the whole minibatch.
         """
-        z = self.projection(self.encoder(self.augment(self.standardise(x))))
-        instance, cluster = self.contrastive(z, labels)
+        z = self.projection(self.encoder(self.augment(self.standardise(x), share)))
+        if share is None:
+            instance, cluster = self.contrastive(z, labels)
+        else:
+            z = share.gather(z.float().transpose(0, 1)).transpose(0, 1)
+            instance, cluster = self.contrastive(z, share.gather(labels), share.cells)
+            instance, cluster = share.n_devices * instance, share.n_devices * cluster
         return CICLLosses(instance + self.cluster_weight * cluster, instance, cluster)

@@ -25,6 +25,8 @@ def cicl(
     random_state: int = 0,
     accelerator: str = "auto",
     devices: int | list[int] | str = "auto",
+    strategy: str = "auto",
+    num_nodes: int = 1,
     precision: str = "auto",
     n_snapshots: int = 0,
     copy: bool = False,
@@ -50,7 +52,7 @@ def cicl(
         Use this key of ``adata.obsm`` in place of genes.
     preset
         ``"default"`` or ``"paper"``: the settings that are not given.
-    max_epochs, batch_size, accelerator, devices, precision, n_snapshots
+    max_epochs, batch_size, accelerator, devices, strategy, num_nodes, precision, n_snapshots
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
     key_added
         Name of the results.
@@ -105,6 +107,8 @@ def cicl(
             "batch_size": batch_size,
             "accelerator": accelerator,
             "devices": devices,
+            "strategy": strategy,
+            "num_nodes": num_nodes,
             "precision": precision,
             "n_snapshots": n_snapshots,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -62,17 +63,39 @@ class MinibatchSampler(Sampler):
             yield self._left.pop()
 
 
-class _Rows(Dataset):
-    """A matrix that is indexed by the rows of a whole minibatch."""
+class Minibatch(NamedTuple):
+    """The cells of a minibatch that one device gets.
 
-    def __init__(self, matrix: Matrix):
+    Attributes
+    ----------
+    cells
+        ``(n, n_features)`` float32.
+    start, n_cells
+        Where the first of them is in the whole minibatch, and how many cells that has. Divided among devices, each but
+        the last ones has the same number, ``ceil(n_cells / n_devices)``.
+    """
+
+    cells: torch.Tensor
+    start: int
+    n_cells: int
+
+
+class _Rows(Dataset):
+    """A matrix that is indexed by the rows of a whole minibatch, of which a device gets its share."""
+
+    def __init__(self, matrix: Matrix, rank: int, n_ranks: int):
         self.matrix = matrix
+        self.rank = rank
+        self.n_ranks = n_ranks
 
     def __len__(self) -> int:
         return self.matrix.shape[0]
 
-    def __getitem__(self, rows: np.ndarray) -> torch.Tensor:
-        return batch_tensor(self.matrix, np.sort(rows))
+    def __getitem__(self, rows: np.ndarray) -> Minibatch:
+        size = -(-len(rows) // self.n_ranks)
+        start = min(self.rank * size, len(rows))
+        own = np.sort(rows)[start : start + size]
+        return Minibatch(batch_tensor(self.matrix, own), start, len(rows))
 
 
 class CellBatches(pl.LightningDataModule):
@@ -83,16 +106,17 @@ class CellBatches(pl.LightningDataModule):
     matrix
         ``(n_cells, n_features)``.
     batch_size
-        Largest number of cells in a minibatch.
+        Largest number of cells in a minibatch, over all devices.
     seed
         Of the order of the cells.
     """
 
     def __init__(self, matrix: Matrix, batch_size: int, seed: int):
         super().__init__()
-        self.rows = _Rows(matrix)
+        self.matrix = matrix
         self.sampler = MinibatchSampler(matrix.shape[0], batch_size, seed)
 
     def train_dataloader(self) -> DataLoader:
         """The loader that Lightning asks for."""
-        return DataLoader(self.rows, batch_size=None, sampler=self.sampler)
+        rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return DataLoader(_Rows(self.matrix, rank, n_ranks), batch_size=None, sampler=self.sampler)

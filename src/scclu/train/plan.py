@@ -11,12 +11,18 @@ import numpy as np
 import torch
 
 from scclu.module import CICLModule
+from scclu.module.cicl import Share
+
+from .batches import Minibatch
 
 CentroidRefresh = Literal["epoch", "minibatch"]
 
 
 class HistoryPlan(pl.LightningModule):
-    """A plan that keeps the mean of each loss over each epoch in ``history``, a list of floats for each name."""
+    """A plan that keeps the mean of each loss over each epoch in ``history``, a list of floats for each name.
+
+    Among several devices, it is the mean of theirs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,10 +34,19 @@ class HistoryPlan(pl.LightningModule):
         for name, value in values.items():
             self._epoch[name].append(value.detach())
 
+    def get_extra_state(self) -> dict[str, list[float]]:
+        """The history, which a training in processes of its own hands back with the weights."""
+        return dict(self.history)
+
+    def set_extra_state(self, state: dict[str, list[float]]) -> None:
+        """Take it."""
+        self.history = defaultdict(list, state)
+
     def on_train_epoch_end(self) -> None:
         """Close an epoch; one transfer from the device for each loss."""
         for name, values in self._epoch.items():
-            self.history[name].append(float(torch.stack(values).float().mean()))
+            mean = torch.stack(values).float().mean()
+            self.history[name].append(float(self.trainer.strategy.reduce(mean, reduce_op="mean")))
         self._epoch.clear()
         self.log("loss", self.history["loss"][-1], prog_bar=True, logger=False)
 
@@ -89,16 +104,36 @@ class CICLPlan(HistoryPlan):
     def on_train_epoch_start(self) -> None:
         """Refresh the centroids from the whole data."""
         if self._centroid_refresh == "epoch":
-            self._set_centroids(self._refresh(self._centroids))
+            self._set_centroids(self._of_first(lambda: self._refresh(self._centroids)))
 
-    def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+    def _of_first(self, find: Callable[[], np.ndarray]) -> np.ndarray:
+        """What the first device finds, on all of them."""
+        return self.trainer.strategy.broadcast(find() if self.trainer.is_global_zero else None)
+
+    def _share(self, batch: Minibatch) -> Share | None:
+        """The share of this device, ``None`` where it is the only one."""
+        n_devices = self.trainer.world_size
+        if n_devices == 1:
+            return None
+        n_own, size = len(batch.cells), -(-batch.n_cells // n_devices)
+
+        def gather(own: torch.Tensor) -> torch.Tensor:
+            # all devices must send as much
+            padded = torch.cat([own, own.new_zeros(size - n_own, *own.shape[1:])])
+            return self.all_gather(padded, sync_grads=own.requires_grad).flatten(0, 1)[: batch.n_cells]
+
+        return Share(batch.n_cells, slice(batch.start, batch.start + n_own), n_devices, gather)
+
+    def training_step(self, batch: Minibatch) -> torch.Tensor:
         """One minibatch: pseudo-labels of the clean cells, then the losses of two views."""
+        share = self._share(batch)
         with torch.no_grad():
-            hidden = self.module.encode(batch)
-            if self._centroid_refresh == "minibatch" and len(batch) >= len(self.module.pseudo_centroids):
-                self._set_centroids(self._cluster(hidden.cpu().numpy(), self._centroids))
+            hidden = self.module.encode(batch.cells)
+            if self._centroid_refresh == "minibatch" and batch.n_cells >= len(self.module.pseudo_centroids):
+                whole = hidden if share is None else share.gather(hidden)
+                self._set_centroids(self._of_first(lambda: self._cluster(whole.cpu().numpy(), self._centroids)))
             labels = self.module.pseudo_labels(hidden)
-        losses = self.module(batch, labels)
+        losses = self.module(batch.cells, labels, share)
         self.record(**losses._asdict())
         return losses.loss
 

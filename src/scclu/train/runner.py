@@ -80,7 +80,10 @@ def fit(
         # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*The number of training batches.*")
-        # Lightning's own use of what torch deprecated
+        # there is no early stopping to disable
+        warnings.filterwarnings("ignore", message="early_stopping was automatically disabled")
+        # Lightning's own uses of what torch deprecated
+        warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         trainer = Trainer(
             accelerator=accelerator,
