@@ -12,6 +12,7 @@ from scclu.cluster.final import by_size
 from scclu.metrics import ari
 
 module = sys.modules["scclu.cluster.consensus"]
+final = sys.modules["scclu.cluster.final"]
 
 
 @pytest.fixture
@@ -53,8 +54,8 @@ def test_more_votes_than_groups(blobs, monkeypatch):
 
 
 def test_cells_beyond_the_reference(blobs, monkeypatch):
-    monkeypatch.setattr(module, "_REFERENCE_CELLS", 200)
-    assert ari(blobs[1], consensus(blobs[0], 4, random_state=0)) > 0.95
+    monkeypatch.setattr(final, "REFERENCE_CELLS", 200)
+    assert ari(blobs[1], partition(blobs[0], 4, method="consensus", random_state=0)) > 0.95
 
 
 def test_identical_cells_are_one_cluster():

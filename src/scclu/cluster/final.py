@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
 
 from .consensus import consensus
 from .kmeans import kmeans
+
+# a consensus is found on this many cells where there are more, and the rest assigned
+REFERENCE_CELLS = 20_000
+_N_NEIGHBORS = 15
 
 
 def _kmeans(embedding: np.ndarray, n_clusters: int, *, random_state: int, **_: object) -> np.ndarray:
     return kmeans(embedding, n_clusters, random_state=random_state)[0]
 
 
-CLUSTER_METHODS: dict[str, Callable[..., np.ndarray]] = {"consensus": consensus, "kmeans": _kmeans}
+def _consensus(
+    embedding: np.ndarray, n_clusters: int, *, others: Sequence[np.ndarray], **options: object
+) -> np.ndarray:
+    """The consensus of a reference; where there are more cells, the vote of neighbours for all, to treat all alike."""
+    reference = embedding[:REFERENCE_CELLS]
+    labels = consensus(reference, n_clusters, others=[other[:REFERENCE_CELLS] for other in others], **options)
+    return labels if len(embedding) == len(reference) else vote_of_neighbors(reference, labels, embedding)
+
+
+CLUSTER_METHODS: dict[str, Callable[..., np.ndarray]] = {"consensus": _consensus, "kmeans": _kmeans}
 
 
 def partition(
@@ -31,7 +45,7 @@ def partition(
     Parameters
     ----------
     embedding
-        ``(n_cells, n_dims)``.
+        ``(n_cells, n_dims)``; cells in random order.
     n_clusters
         K.
     method
@@ -41,7 +55,7 @@ def partition(
     n_hidden
         Columns that come from a network; those after them are components of its input.
     others
-        Further representations of the same cells, which vote in a consensus.
+        Further representations, which vote in a consensus: of all cells, or of the first :data:`REFERENCE_CELLS`.
 
     Returns
     -------
@@ -58,3 +72,21 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     rank = np.empty(len(counts), dtype=np.int64)
     rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
     return rank[codes]
+
+
+def vote_of_neighbors(reference: np.ndarray, labels: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The cluster that most of a cell's nearest reference cells have.
+
+    Parameters
+    ----------
+    reference, labels
+        ``(n_reference, n_dims)`` and ``(n_reference,)`` int.
+    cells
+        ``(n_cells, n_dims)``.
+
+    Returns
+    -------
+    ``(n_cells,)`` int.
+    """
+    model = KNeighborsClassifier(min(_N_NEIGHBORS, len(reference)), algorithm="brute")
+    return model.fit(reference, labels).predict(cells)
