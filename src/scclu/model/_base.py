@@ -20,8 +20,9 @@ from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 
 from scclu.cluster import find_n_clusters
+from scclu.cluster.final import REFERENCE_CELLS
 from scclu.nn import student_t
-from scclu.pp import Recipe, canonical_order, read_matrix
+from scclu.pp import Recipe, canonical_order, read_matrix, reordered
 from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
 from scclu.train import Snapshots, embed_cells
@@ -41,6 +42,9 @@ class ClusteringModel(BaseModelClass):
     of ``train``. The training cells are kept in an order that depends on their values alone (then shuffled by the
     seed), so that a model does not depend on the order of the cells in `adata`.
     """
+
+    # whether cells on disk are read block by block, and never all at once
+    reads_blocks = False
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class ClusteringModel(BaseModelClass):
         self._embedding: np.ndarray | None = None
         if adata is None:
             return
-        matrix, names, source = read_matrix(adata, **self._setup_args())
+        matrix, names, source = self._read(adata)
         n_cells = matrix.shape[0]
         if n_cells < 2:
             raise ValueError(f"{source} has {n_cells} cell; clustering needs at least 2.")
@@ -74,12 +78,12 @@ class ClusteringModel(BaseModelClass):
                     f"n_clusters must be at most the number of cells ({n_cells}), but {n_clusters} was passed."
                 )
         self._order = canonical_order(matrix)[np.random.default_rng(self.random_state).permutation(n_cells)]
-        matrix = matrix[self._order]
+        matrix = reordered(matrix, self._order)
         is_representation = self._setup_args()["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
         if with_views:
             self._views = input_views(
-                matrix,
+                matrix[:REFERENCE_CELLS],
                 names,
                 source,
                 kind=self.recipe.kind,
@@ -107,7 +111,7 @@ class ClusteringModel(BaseModelClass):
         TypeError, ValueError
             If the matrix is missing, empty, or holds anything but finite numbers, or if gene names are duplicated.
         """
-        read_matrix(adata, layer=layer, use_rep=use_rep)
+        read_matrix(adata, layer=layer, use_rep=use_rep, by_block=cls.reads_blocks)
         setup_args = cls._get_setup_method_args(cls=cls, adata=adata, layer=layer, use_rep=use_rep)
         field = (
             ObsmField(_X, use_rep, is_count_data=False, correct_data_format=False)
@@ -120,6 +124,9 @@ class ClusteringModel(BaseModelClass):
 
     def _setup_args(self) -> dict[str, str | None]:
         return self.registry_["setup_args"]
+
+    def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
+        return read_matrix(adata, **self._setup_args(), by_block=self.reads_blocks)
 
     def _resolve_n_clusters(self, n_clusters: int | None) -> tuple[int, str]:
         """K and where it comes from; unknown K is found on the principal components of the input."""
@@ -204,7 +211,7 @@ class ClusteringModel(BaseModelClass):
                     "Pass cells (adata=), or load with load(dir, adata)."
                 )
             return self._embedding.copy()
-        matrix, names, source = read_matrix(adata, **self._setup_args())
+        matrix, names, source = self._read(adata)
         return self._embed(self.recipe.transform(matrix, names, source))
 
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 
 from scclu.cluster import kmeans, partition
+from scclu.cluster.final import REFERENCE_CELLS
 from scclu.module import CICLModule
 from scclu.nn.encoder import Attention
 from scclu.train import (
@@ -31,9 +32,6 @@ from ._cicl_settings import PRESETS, CICLSettings
 from ._views import diffused
 
 logger = logging.getLogger(__name__)
-
-# centroids are found on this many cells where there are more
-_REFERENCE_CELLS = 20_000
 
 
 class CICL(ClusteringModel):
@@ -100,6 +98,8 @@ class CICL(ClusteringModel):
     ----------
     Jiang et al., scRNA-seq Data Clustering by Cluster-aware Iterative Contrastive Learning.
     """
+
+    reads_blocks = True
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ class CICL(ClusteringModel):
         self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
 
     def _fit_embedding(self, module: CICLModule) -> None:
-        reference = batch_tensor(self._matrix, slice(_REFERENCE_CELLS)).to(module.device)
+        reference = batch_tensor(self._matrix, slice(REFERENCE_CELLS)).to(module.device)
         module.fit_embedding(reference, self.random_state)
 
     def _cluster(self, embedding: np.ndarray) -> np.ndarray:
@@ -283,12 +283,14 @@ class CICL(ClusteringModel):
         return embedding, self._cluster(embedding)
 
     def _plan(self, module: CICLModule, n_steps: int) -> CICLPlan:
+        # the cells are in random order, so the first ones are a random sample
+        reference = self._matrix[:REFERENCE_CELLS]
+
         def cluster(hidden: np.ndarray, last: np.ndarray | None) -> np.ndarray:
             return kmeans(hidden, self.n_clusters, random_state=self.random_state, init=last, n_init=3, max_iter=50)[1]
 
         def refresh(last: np.ndarray | None) -> np.ndarray:
-            # the cells are in random order, so the first ones are a random sample
-            return cluster(embed_cells(module.encode, self._matrix[:_REFERENCE_CELLS], module.device, 1024), last)
+            return cluster(embed_cells(module.encode, reference, module.device, 1024), last)
 
         return CICLPlan(
             module,

@@ -161,7 +161,8 @@ class ScSiameseClu(ClusteringModel):
             graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
         self._reference = ReferenceGraph(components, graph, graph)
         if self._views:
-            self._views += (diffused(self._views[0], graph),)
+            # of a sample of the cells the graph has too few edges
+            self._views += (diffused(self._views[0], graph if len(self._views[0]) == n_cells else None),)
         self.module = self._new_module()
 
     def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:

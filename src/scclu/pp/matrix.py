@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from .disk import DiskMatrix, is_on_disk
+
 # float32 copies of CSR slices or dense blocks of this many values are made at a time (128 MB)
 _BLOCK_VALUES = 32 * 2**20
 
-# np.ndarray or scipy.sparse.csr_matrix, which has no useful types
+# np.ndarray, scipy.sparse.csr_matrix, which has no useful types, or DiskMatrix where a function says so
 Matrix: TypeAlias = Any
 
 
@@ -84,18 +87,21 @@ def in_memory(values: Any) -> Any:
 
 
 def read_matrix(
-    adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
+    adata: AnnData, *, layer: str | None = None, use_rep: str | None = None, by_block: bool = False
 ) -> tuple[Matrix, np.ndarray, str]:
     """The input of a model as float32. It may share memory with the user's array: nothing may write to it.
 
     Parameters
     ----------
     adata
-        Cells x genes; backed and dask-backed matrices are read into memory.
+        Cells x genes.
     layer
         A key of ``adata.layers``; ``None`` is ``adata.X``.
     use_rep
         A key of ``adata.obsm``, in place of genes.
+    by_block
+        Return a :class:`~scclu.pp.disk.DiskMatrix` for what is on disk (backed, zarr, dask), whose values are checked
+        when they are read; otherwise it is read into memory.
 
     Returns
     -------
@@ -112,9 +118,13 @@ def read_matrix(
         duplicated.
     """
     values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
-    values = in_memory(values)
     if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
         raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
+    if by_block and is_on_disk(values):
+        prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)
+        order = np.arange(values.shape[0])
+        return DiskMatrix(values, tuple(values.shape), prepare, _block_rows(values.shape[1]), order), names, source
+    values = in_memory(values)
     return _as_float32(values, source, prefer_sparse=use_rep is None), names, source
 
 
@@ -146,11 +156,34 @@ def _check_finite(values: np.ndarray, source: str) -> None:
         )
 
 
+def _block_rows(n_features: int) -> int:
+    return max(1, _BLOCK_VALUES // max(1, n_features))
+
+
 def row_blocks(matrix: Matrix) -> Iterable[slice]:
     """Slices over the rows that keep a dense float32 copy of a block within 128 MB."""
-    step = max(1, _BLOCK_VALUES // max(1, matrix.shape[1]))
+    step = _block_rows(matrix.shape[1])
     for start in range(0, matrix.shape[0], step):
         yield slice(start, min(start + step, matrix.shape[0]))
+
+
+def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
+    """Rows and their values in memory, block by block; a matrix on disk is read from its beginning to its end."""
+    if isinstance(matrix, DiskMatrix):
+        yield from matrix.blocks()
+    else:
+        for rows in row_blocks(matrix):
+            yield rows, matrix[rows]
+
+
+def reordered(matrix: Matrix, order: np.ndarray) -> Matrix:
+    """The rows in another order; of a matrix on disk nothing is read."""
+    return matrix.reordered(order) if isinstance(matrix, DiskMatrix) else matrix[order]
+
+
+def transformed(matrix: Matrix, transform: Callable[[Any], Any], n_features: int) -> Matrix:
+    """A matrix whose rows are transformed, each by itself: now, or when they are read from disk."""
+    return matrix.transformed(transform, n_features) if isinstance(matrix, DiskMatrix) else transform(matrix)
 
 
 def canonical_order(matrix: Matrix) -> np.ndarray:
@@ -162,7 +195,7 @@ def canonical_order(matrix: Matrix) -> np.ndarray:
     Parameters
     ----------
     matrix
-        ``(n_cells, n_features)``.
+        ``(n_cells, n_features)``, in memory or on disk.
 
     Returns
     -------
@@ -170,8 +203,7 @@ def canonical_order(matrix: Matrix) -> np.ndarray:
     """
     direction = np.random.default_rng(0).standard_normal(matrix.shape[1])
     keys = np.empty(matrix.shape[0])
-    for rows in row_blocks(matrix):
-        block = matrix[rows]
+    for rows, block in blocks(matrix):
         # row by row in one fixed order of additions: a matrix product may add in another order at another row
         keys[rows] = block @ direction if sparse.issparse(block) else (block * direction).sum(axis=1)
     return np.argsort(keys, kind="stable")

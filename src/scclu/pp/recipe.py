@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
-from .matrix import Matrix, listed, row_blocks
+from .matrix import Matrix, blocks, listed, transformed
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +38,19 @@ def detect_kind(matrix: Matrix, source: str) -> Kind:
     ValueError
         If all values are zero, or if they are whole numbers and some are negative, which no counts can be.
     """
-    values = matrix.data if sparse.issparse(matrix) else matrix
-    low, high = values.min(initial=0.0), values.max(initial=0.0)
+    low = high = 0.0
+    n_negative, whole = 0, True
+    for _, block in blocks(matrix):
+        values = _values(block)
+        low, high = min(low, float(values.min(initial=0.0))), max(high, float(values.max(initial=0.0)))
+        n_negative += int((values < 0).sum()) if low < 0 else 0
+        whole = whole and np.array_equal(values, np.floor(values))
     if low == high == 0:
         raise ValueError(f"{source} holds only zeros: there is nothing to cluster.")
-    whole = all(
-        np.array_equal(part, np.floor(part)) for part in np.array_split(values, max(1, values.shape[0] // 100_000))
-    )
     if low < 0:
         if whole:
             raise ValueError(
-                f"{source} holds whole numbers, as counts do, but {int((values < 0).sum())} of them are negative "
+                f"{source} holds whole numbers, as counts do, but {n_negative} of them are negative "
                 f"(the smallest is {low:g}). Pass counts, log-normalised values or scaled values "
                 "(layer= names another matrix)."
             )
@@ -112,7 +116,7 @@ class Recipe:
         Parameters
         ----------
         matrix, names, source
-            What :func:`read_matrix` returns.
+            What :func:`read_matrix` returns, in memory or on disk. It is gone through block by block.
         n_top_genes
             Genes to keep, by normalised dispersion; ``None`` keeps all. Scaled values have no dispersions:
             all are kept.
@@ -134,7 +138,7 @@ class Recipe:
 
         Returns
         -------
-        The recipe, and the transformed training cells, ``(n_cells, n_genes)``.
+        The recipe, and the transformed training cells, ``(n_cells, n_genes)``; on disk if they were.
         """
         announced = kind is not None
         kind = kind or ("scaled" if is_representation else detect_kind(matrix, source))
@@ -156,9 +160,13 @@ class Recipe:
                     stacklevel=2,
                 )
             target_sum = min(target_sum, max_library or target_sum)
-        logged = _log(matrix, target_sum, excluded)
-        keep = _variable_genes(logged, None if kind == "scaled" else n_top_genes, min_cells)
-        selected = logged[:, keep] if len(keep) < logged.shape[1] else logged
+        keep = np.arange(matrix.shape[1])
+        if kind != "scaled" and n_top_genes is not None and n_top_genes < len(keep):
+            keep = _variable_genes(
+                matrix, partial(_log, target_sum=target_sum, excluded=excluded), n_top_genes, min_cells
+            )
+        log = partial(_log, target_sum=target_sum, excluded=excluded, columns=keep)
+        selected = transformed(matrix, log, len(keep))
         if kind == "scaled":
             max_value = None
         moments = np.concatenate((_moments(selected), np.zeros((1, len(keep))), np.ones((1, len(keep)))))
@@ -185,10 +193,17 @@ class Recipe:
                 f"{source} lacks {len(missing)} of the {len(needed)} genes that the model was trained on: "
                 f"{listed(missing)}. Pass cells with the same genes (order and further genes do not matter)."
             )
-        columns = np.array([position[name] for name in needed])
-        if not np.array_equal(columns, np.arange(matrix.shape[1])):
+        found = np.array([position[name] for name in needed])
+        columns = None if np.array_equal(found, np.arange(matrix.shape[1])) else found
+        position = {name: i for i, name in enumerate(needed)}
+        used = np.array([position[name] for name in self.genes])
+        return transformed(matrix, partial(self._transform, source=source, columns=columns, used=used), len(used))
+
+    def _transform(self, matrix: Any, *, source: str, columns: np.ndarray | None, used: np.ndarray) -> Any:
+        """Transform values in memory: of what the library size needs, `columns`; of that, `used`."""
+        if columns is not None:
             matrix = matrix[:, columns]
-        values = matrix.data if sparse.issparse(matrix) else matrix
+        values = _values(matrix)
         if self.kind != "scaled" and values.min(initial=0.0) < 0:
             raise ValueError(
                 f"The model was trained on {self.kind} values, which are not negative, but {source} holds "
@@ -199,18 +214,21 @@ class Recipe:
                 f"The model was trained on counts, but {source} holds values that are not whole numbers. "
                 "Pass the counts of the new cells (layer= names them)."
             )
-        logged = _log(matrix, self.target_sum, np.isin(needed, self.excluded))
-        if len(self.genes) == logged.shape[1]:
-            return logged
-        position = {name: i for i, name in enumerate(needed)}
-        return logged[:, [position[name] for name in self.genes]]
+        excluded = np.isin(self.input_genes if self.target_sum else self.genes, self.excluded)
+        return _log(matrix, self.target_sum, excluded, used)
 
 
-def _log(matrix: Matrix, target_sum: float, excluded: np.ndarray) -> Matrix:
-    """ln(1 + x / (library / target_sum)) on a new array, the library without the excluded genes."""
-    if not target_sum:
+def _values(block: Any) -> np.ndarray:
+    return block.data if sparse.issparse(block) else block
+
+
+def _log(matrix: Any, target_sum: float, excluded: np.ndarray, columns: np.ndarray | None = None) -> Any:
+    """ln(1 + x / (library / target_sum)) of some columns on a new array, the library without the excluded genes."""
+    library = _sums(matrix[:, ~excluded] if excluded.any() else matrix) if target_sum else None
+    if columns is not None and len(columns) < matrix.shape[1]:
+        matrix = matrix[:, columns]
+    if library is None:
         return matrix
-    library = _row_sums(matrix[:, ~excluded] if excluded.any() else matrix)
     factor = (target_sum / np.where(library > 0, library, 1.0)).astype(np.float32)
     if sparse.issparse(matrix):
         logged = matrix.copy()
@@ -222,8 +240,7 @@ def _log(matrix: Matrix, target_sum: float, excluded: np.ndarray) -> Matrix:
 def _dominant_genes(matrix: Matrix, library: np.ndarray, max_share: float) -> np.ndarray:
     """Genes that hold more than `max_share` of any cell; none if a typical cell would lose more than a quarter."""
     dominant = np.zeros(matrix.shape[1], dtype=bool)
-    for rows in row_blocks(matrix):
-        block = matrix[rows]
+    for rows, block in blocks(matrix):
         if sparse.issparse(block):
             dominant[block.indices[block.data > np.repeat(max_share * library[rows], np.diff(block.indptr))]] = True
         else:
@@ -231,34 +248,47 @@ def _dominant_genes(matrix: Matrix, library: np.ndarray, max_share: float) -> np
     if not dominant.any():
         return dominant
     filled = library > 0
-    left = _row_sums(matrix[:, ~dominant])[filled] / library[filled]
+    left = _row_sums(matrix, ~dominant)[filled] / library[filled]
     return dominant if np.median(left) >= 0.75 else np.zeros_like(dominant)
 
 
-def _row_sums(matrix: Matrix) -> np.ndarray:
-    return np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+def _sums(block: Any) -> np.ndarray:
+    return np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
 
 
-def _variable_genes(logged: Matrix, n_top_genes: int | None, min_cells: int) -> np.ndarray:
-    """Columns of the genes to keep, in their order: the most variable ones by normalised dispersion, none constant."""
-    if n_top_genes is None or n_top_genes >= logged.shape[1]:
-        return np.arange(logged.shape[1])
-    import pandas as pd
-    import scanpy as sc
-    from anndata import AnnData
+def _row_sums(matrix: Matrix, columns: np.ndarray | None = None) -> np.ndarray:
+    sums = np.empty(matrix.shape[0])
+    for rows, block in blocks(matrix):
+        sums[rows] = _sums(block if columns is None else block[:, columns])
+    return sums
 
-    with warnings.catch_warnings():
-        # bins that hold one gene have no standard deviation; scanpy handles them
-        warnings.simplefilter("ignore")
-        genes = pd.RangeIndex(logged.shape[1]).astype(str)
-        table = sc.pp.highly_variable_genes(
-            AnnData(logged, var=pd.DataFrame(index=genes)), n_top_genes=n_top_genes, flavor="seurat", inplace=False
-        )
-    dispersion = table["dispersions_norm"].to_numpy(dtype=np.float64)
-    expressed = np.asarray((logged > 0).sum(axis=0)).ravel()
-    rare = expressed < min(min_cells, max(1, logged.shape[0] // 9))
-    dispersion = np.where(np.isnan(dispersion) | rare, -np.inf, dispersion)
-    return np.sort(np.argsort(-dispersion, kind="stable")[:n_top_genes])
+
+def _variable_genes(
+    matrix: Matrix, log: Callable[[Any], Any], n_top_genes: int, min_cells: int, n_bins: int = 20
+) -> np.ndarray:
+    """Columns of the most variable genes, in their order, by normalised dispersion (Seurat's, as in scanpy).
+
+    The logarithm of variance over mean, of values before `log`, is z-scored among genes of like mean expression.
+    """
+    n_cells, n_genes = matrix.shape
+
+    def logged() -> Iterator[Any]:
+        return (log(block) for _, block in blocks(matrix))
+
+    expressed = sum(np.asarray((block > 0).sum(axis=0)).ravel() for block in logged())
+    mean, variance = _mean_and_variance(logged, n_cells, n_genes, lambda values, _: np.expm1(values))
+    mean = np.maximum(mean, 1e-12)
+    # a gene that does not vary has no dispersion
+    dispersion = np.log(np.where(variance > 1e-9 * mean**2, variance / mean, np.nan))
+    table = pd.DataFrame({"dispersion": dispersion})
+    groups = table.groupby(pd.cut(np.log1p(mean), n_bins), observed=True)["dispersion"]
+    center, spread = groups.transform("mean"), groups.transform("std")
+    # a bin of one gene has no standard deviation: the gene counts as one above its mean
+    alone = spread.isna()
+    score = ((table["dispersion"] - center.mask(alone, 0)) / spread.mask(alone, center)).to_numpy()
+    rare = expressed < min(min_cells, max(1, n_cells // 9))
+    score = np.where(np.isnan(score) | rare, -np.inf, score)
+    return np.sort(np.argsort(-score, kind="stable")[:n_top_genes])
 
 
 def _moments(matrix: Matrix, z_score: np.ndarray | None = None, max_value: float = np.inf) -> np.ndarray:
@@ -267,13 +297,46 @@ def _moments(matrix: Matrix, z_score: np.ndarray | None = None, max_value: float
     With `z_score`, the mean and standard deviation of an earlier call, those of the clipped z-scores.
     """
 
-    def blocks() -> Iterator[np.ndarray]:
-        for rows in row_blocks(matrix):
-            block = matrix[rows].toarray() if sparse.issparse(matrix) else matrix[rows]
-            yield block if z_score is None else np.clip((block - z_score[0]) / z_score[1], -max_value, max_value)
+    def value(values: np.ndarray, columns: np.ndarray | slice) -> np.ndarray:
+        if z_score is None:
+            return values
+        return np.clip((values - z_score[0, columns]) / z_score[1, columns], -max_value, max_value)
 
-    n = matrix.shape[0]
-    mean = np.sum([block.sum(axis=0, dtype=np.float64) for block in blocks()], axis=0) / n
-    squares = np.sum([((block - mean) ** 2).sum(axis=0) for block in blocks()], axis=0)
-    scale = np.sqrt(squares / max(n - 1, 1))
+    n_rows, n_columns = matrix.shape
+    mean, variance = _mean_and_variance(lambda: (block for _, block in blocks(matrix)), n_rows, n_columns, value)
+    scale = np.sqrt(variance)
     return np.stack((mean, np.where(scale > 1e-6, scale, 1.0)))
+
+
+def _mean_and_variance(
+    make_blocks: Callable[[], Iterator[Any]],
+    n_rows: int,
+    n_columns: int,
+    value: Callable[[np.ndarray, np.ndarray | slice], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (n - 1) of a function of the values of each column; sparse blocks stay sparse.
+
+    Parameters
+    ----------
+    make_blocks
+        Called for each of two passes over the rows.
+    n_rows, n_columns
+        Of all blocks.
+    value
+        The function, of values and their columns.
+    """
+
+    def total(of: Callable[[np.ndarray, np.ndarray | slice], np.ndarray]) -> np.ndarray:
+        zero = of(np.zeros(n_columns), slice(None))
+        sums = n_rows * zero
+        for block in make_blocks():
+            if sparse.issparse(block):
+                more = of(block.data, block.indices) - zero[block.indices]
+                sums += np.bincount(block.indices, more, minlength=n_columns)
+            else:
+                sums += (of(block, slice(None)) - zero).sum(axis=0, dtype=np.float64)
+        return sums
+
+    mean = total(value) / n_rows
+    squares = total(lambda values, columns: (value(values, columns) - mean[columns]) ** 2)
+    return mean, squares / max(n_rows - 1, 1)

@@ -14,6 +14,7 @@ from anndata import AnnData
 
 from scclu.model._base import ClusteringModel
 from scclu.pp import in_memory, select_matrix
+from scclu.pp.disk import is_on_disk
 from scclu.pp.neighbors import select_neighbors
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def model_input(
     use_rep: str | None,
     count_layers: Iterable[str | None] = (),
     neighbors_key: str | None = None,
+    on_disk: bool = False,
 ) -> AnnData:
     """An AnnData of what a model reads, sharing its memory: what is registered in it never reaches the user's.
 
@@ -64,9 +66,12 @@ def model_input(
         Layers that may hold counts, taken along where they are there; ``None`` is ``X``.
     neighbors_key
         A graph to take along.
+    on_disk
+        Leave a matrix there that is there.
     """
     values, names, _ = select_matrix(adata, layer=layer, use_rep=use_rep)
-    values = in_memory(values)
+    if not (on_disk and is_on_disk(values)):
+        values = in_memory(values)
     obs = pd.DataFrame(index=pd.RangeIndex(adata.n_obs).astype(str))
     layers = {} if layer is None else {layer: values}
     layers |= {
@@ -107,7 +112,14 @@ def train_model(
     if not isinstance(key_added, str) or not key_added:
         raise TypeError(f"key_added must be a name, but {key_added!r} was passed.")
     neighbors_key = model_kwargs.get("neighbors_key")
-    shell = model_input(adata, layer=layer, use_rep=use_rep, count_layers=count_layers, neighbors_key=neighbors_key)
+    shell = model_input(
+        adata,
+        layer=layer,
+        use_rep=use_rep,
+        count_layers=count_layers,
+        neighbors_key=neighbors_key,
+        on_disk=cls.reads_blocks,
+    )
     cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
     model = cls(shell, n_clusters, **model_kwargs)
     model.train(**train_kwargs)

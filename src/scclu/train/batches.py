@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from scclu.pp.matrix import Matrix
+from scclu.pp.matrix import Matrix, blocks
 
 # an epoch is a pass over the cells, or this many minibatches where a pass has more
 MAX_EPOCH_STEPS = 100
@@ -26,18 +26,23 @@ def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:
 def embed_cells(
     encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, device: torch.device, batch_size: int
 ) -> np.ndarray:
-    """Run `encode` over all rows without gradients.
+    """Run `encode` over all rows without gradients, `batch_size` at a time.
 
     Returns
     -------
     ``(n_cells, n_dims)`` float32.
     """
-    parts = []
+    embedding: np.ndarray | None = None
     with torch.inference_mode():
-        for start in range(0, matrix.shape[0], batch_size):
-            batch = batch_tensor(matrix, slice(start, start + batch_size)).to(device)
-            parts.append(encode(batch).float().cpu())
-    return torch.cat(parts).numpy()
+        for rows, block in blocks(matrix):
+            starts = range(0, block.shape[0], batch_size)
+            batches = (batch_tensor(block, slice(start, start + batch_size)).to(device) for start in starts)
+            part = torch.cat([encode(batch).float().cpu() for batch in batches]).numpy()
+            if embedding is None:
+                embedding = np.empty((matrix.shape[0], part.shape[1]), dtype=np.float32)
+            embedding[rows] = part
+    assert embedding is not None  # every matrix has rows
+    return embedding
 
 
 class MinibatchSampler(Sampler):
@@ -99,7 +104,7 @@ class _Rows(Dataset):
 
 
 class CellBatches(pl.LightningDataModule):
-    """Shuffled minibatches of dense cells from a matrix in memory, which may be sparse.
+    """Shuffled minibatches of dense cells from a matrix, which may be sparse or on disk.
 
     Parameters
     ----------
