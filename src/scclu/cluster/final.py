@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
@@ -19,9 +20,7 @@ def _kmeans(embedding: np.ndarray, n_clusters: int, *, random_state: int, **_: o
     return kmeans(embedding, n_clusters, random_state=random_state)[0]
 
 
-def _consensus(
-    embedding: np.ndarray, n_clusters: int, *, others: Sequence[np.ndarray], **options: object
-) -> np.ndarray:
+def _consensus(embedding: np.ndarray, n_clusters: int, *, others: Sequence[np.ndarray], **options: Any) -> np.ndarray:
     """The consensus of a reference; where there are more cells, the vote of neighbours for all, to treat all alike."""
     reference = embedding[:REFERENCE_CELLS]
     labels = consensus(reference, n_clusters, others=[other[:REFERENCE_CELLS] for other in others], **options)
