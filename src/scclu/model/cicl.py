@@ -139,7 +139,9 @@ class CICL(ClusteringModel):
             registry=registry,
         )
         if self._views:
-            self._views += (diffused(self._views[0]),)
+            # the joint embedding holds the second recipe's components already
+            plain, capped = self._views
+            self._views = (plain, diffused(plain), diffused(capped))
         self.init_params_ = self._get_init_params(arguments)
         if adata is not None:
             self.module = self._new_module()

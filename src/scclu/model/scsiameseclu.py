@@ -161,7 +161,7 @@ class ScSiameseClu(ClusteringModel):
             graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
         self._reference = ReferenceGraph(components, graph, graph)
         if self._views:
-            self._views += (diffused(self._views[0], graph),)
+            self._views += tuple(diffused(view, graph) for view in self._views)
         self.module = self._new_module()
 
     def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
