@@ -24,7 +24,7 @@ from scclu.nn import student_t
 from scclu.pp import Recipe, canonical_order, read_matrix
 from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
-from scclu.train import Snapshots, embed_cells
+from scclu.train import Snapshots, embed_cells, one_at_a_time
 
 from ._checks import check_number
 from ._files import read_model, write_model
@@ -121,6 +121,7 @@ class ClusteringModel(BaseModelClass):
     def _setup_args(self) -> dict[str, str | None]:
         return self.registry_["setup_args"]
 
+    @one_at_a_time
     def _resolve_n_clusters(self, n_clusters: int | None) -> tuple[int, str]:
         """K and where it comes from; unknown K is found on the principal components of the input."""
         if n_clusters is not None:

@@ -22,6 +22,7 @@ from scclu.train import (
     embed_cells,
     fit,
     isolated_randomness,
+    one_at_a_time,
 )
 from scclu.train.plan import CentroidRefresh
 
@@ -170,6 +171,7 @@ class CICL(ClusteringModel):
                 max_value=self.recipe.max_value,
             )
 
+    @one_at_a_time
     def train(
         self,
         max_epochs: int | None = None,

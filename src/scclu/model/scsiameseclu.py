@@ -21,7 +21,7 @@ from scclu.nn.projection import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.counts import Counts, read_counts
 from scclu.pp.neighbors import as_adjacency, select_neighbors
-from scclu.train import SnapshotRecorder, fit, isolated_randomness
+from scclu.train import SnapshotRecorder, fit, isolated_randomness, one_at_a_time
 from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
 from scclu.train.phase import run_phases
 from scclu.train.refresh import JointRefresh, embed_whole
@@ -207,6 +207,7 @@ class ScSiameseClu(ClusteringModel):
             module.start_counts(torch.from_numpy(self._counts.mean()))
         return module
 
+    @one_at_a_time
     def train(
         self,
         max_epochs: int | None = None,

@@ -58,13 +58,20 @@ def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -
     return pd.Categorical(values, categories=[name for name in order if name in present])
 
 
-def check_key(key: Any, *taken: str) -> str:
+def check_key(key: Any, *taken: str | None) -> str:
     """Return `key` if it is a name and not that of a column that the call reads."""
     if not isinstance(key, str) or not key:
         raise TypeError(f"key_added must be a name, but {key!r} was passed.")
     if key in taken:
         raise ValueError(f"key_added must not be {key!r}, which this call reads: it would be overwritten.")
     return key
+
+
+def write_labels(adata: AnnData, key: str, labels: pd.Categorical) -> None:
+    """Write a column of labels; colours that a figure left there for another number of labels are dropped."""
+    adata.obs[key] = labels
+    if len(adata.uns.get(f"{key}_colors", labels.categories)) != len(labels.categories):
+        del adata.uns[f"{key}_colors"]
 
 
 def as_column(names: np.ndarray, order: list[str], unassigned: str) -> pd.Categorical:

@@ -16,6 +16,8 @@ from scclu.model._base import ClusteringModel
 from scclu.pp import in_memory, select_matrix
 from scclu.pp.neighbors import select_neighbors
 
+from ._labels import check_key, write_labels
+
 logger = logging.getLogger(__name__)
 
 
@@ -104,9 +106,13 @@ def train_model(
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
         raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}. There are: {', '.join(sorted(allowed))}.")
-    if not isinstance(key_added, str) or not key_added:
-        raise TypeError(f"key_added must be a name, but {key_added!r} was passed.")
     neighbors_key = model_kwargs.get("neighbors_key")
+    check_key(key_added, neighbors_key)
+    if use_rep == f"X_{key_added}":
+        raise ValueError(
+            f"use_rep must not be {use_rep!r}, which this call writes: what it reads would be lost. "
+            "Pass another key_added."
+        )
     shell = model_input(adata, layer=layer, use_rep=use_rep, count_layers=count_layers, neighbors_key=neighbors_key)
     cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
     model = cls(shell, n_clusters, **model_kwargs)
@@ -122,7 +128,7 @@ def write_clusters(
     confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
     n_clusters = int(labels.max()) + 1
     adata = writable(adata, copy=copy)
-    adata.obs[key] = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
+    write_labels(adata, key, pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)]))
     adata.obs[f"{key}_confidence"] = confidence
     adata.obsm[f"X_{key}"] = model.get_latent_representation()
     adata.uns[key] = {

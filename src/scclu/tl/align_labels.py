@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
-from ._labels import as_column, check_key, read_labels
+from ._labels import as_column, check_key, read_labels, write_labels
 from ._write import h5ad_safe, writable
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def align_labels(
             order.append(name)
         names[row] = partners.get(row, name)
     adata = writable(adata, copy=copy)
-    adata.obs[key_added] = as_column(names[labels.codes], order, unassigned="")
+    write_labels(adata, key_added, as_column(names[labels.codes], order, unassigned=""))
     adata.uns[key_added] = {
         "params": h5ad_safe({"key": key, "reference_key": reference_key}),
         "overlap": overlap.astype(np.int64),

@@ -15,8 +15,9 @@ from scclu.model._checks import check_number
 from scclu.pp.genes import GeneMatch, match_genes
 from scclu.pp.lognorm import log_normalised
 from scclu.pp.matrix import Matrix, listed
+from scclu.train import one_at_a_time
 
-from ._labels import as_column, check_key, read_labels
+from ._labels import as_column, check_key, read_labels, write_labels
 from ._markers import comparable_groups, marker_scores, overlap_scores, top_markers
 from ._write import h5ad_safe, writable
 
@@ -31,6 +32,7 @@ class _Expression(NamedTuple):
     source: str
 
 
+@one_at_a_time
 def annotate(
     adata: AnnData,
     groupby: str,
@@ -138,7 +140,7 @@ def annotate(
         _warn(f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.")
 
     adata = writable(adata, copy=copy)
-    adata.obs[key] = as_column(names[labels.codes], list(scores.columns), unassigned)
+    write_labels(adata, key, as_column(names[labels.codes], list(scores.columns), unassigned))
     adata.uns[key] = {
         "params": h5ad_safe(
             {

@@ -10,8 +10,9 @@ import numpy as np
 from scclu.model import CellClassifier
 from scclu.model._checks import check_choice, check_number
 from scclu.model.classifier import METHODS, Method
+from scclu.train import one_at_a_time
 
-from ._labels import as_column, check_key, read_labels
+from ._labels import as_column, check_key, read_labels, write_labels
 from ._write import h5ad_safe, writable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@one_at_a_time
 def fit_classifier(
     adata: AnnData,
     labels_key: str,
@@ -96,6 +98,7 @@ def fit_classifier(
     return classifier
 
 
+@one_at_a_time
 def classify(
     adata: AnnData,
     classifier: CellClassifier,
@@ -166,7 +169,7 @@ def classify(
         probabilities.max(axis=1) >= threshold, classifier.classes[probabilities.argmax(axis=1)], unassigned
     )
     adata = writable(adata, copy=copy)
-    adata.obs[key] = as_column(names, list(classifier.classes), unassigned)
+    write_labels(adata, key, as_column(names, list(classifier.classes), unassigned))
     adata.obsm[f"{key}_proba"] = probabilities
     adata.uns[key] = {
         "params": h5ad_safe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.model import ScSiameseClu
+from scclu.train import one_at_a_time
 
 from ._write import train_model, write_clusters
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_at_a_time
 def scsiameseclu(
     adata: AnnData,
     n_clusters: int | None = None,
