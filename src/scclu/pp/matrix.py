@@ -23,6 +23,11 @@ def listed(keys: Iterable[Any]) -> str:
     return f"{shown}, ... ({len(names)} in all)" if len(names) > 10 else shown or "none"
 
 
+def layer_names(adata: AnnData) -> list[str]:
+    """Names of the layers. From version 0.13 on AnnData has ``X`` among them, under the name ``None``."""
+    return [name for name in adata.layers if name is not None]
+
+
 def select_matrix(
     adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
 ) -> tuple[Any, np.ndarray, str]:
@@ -57,7 +62,7 @@ def select_matrix(
         return _checked(adata.X, names, "adata.X")
     if layer not in adata.layers:
         raise ValueError(
-            f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(adata.layers.keys())}."
+            f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(layer_names(adata))}."
         )
     return _checked(adata.layers[layer], names, f"adata.layers[{layer!r}]")
 
