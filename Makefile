@@ -1,13 +1,14 @@
 # make demo  sets up an environment and clusters 700 real cells
 # make test  sets up an environment and passes the tests
 # make docs  sets up an environment and builds the documentation into docs/_build/html
+# make tutorials  sets up an environment, executes the notebooks in docs/tutorials and stores their output
 # make dist  builds the wheel and the sdist into dist, and checks them
 # PYTHON= picks the interpreter (make test PYTHON=python3.12); PIP_CONSTRAINT is honoured by pip.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs dist clean
+.PHONY: demo test lint docs tutorials dist clean
 .DELETE_ON_ERROR:
 
 # the environment is made again when the interpreter or the dependencies change
@@ -39,6 +40,9 @@ $(DOCS_STAMP): $(STAMP)
 # -W: a warning is an error; -n: a reference without a target is a warning
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build/html
+
+tutorials: $(STAMP)
+	$(BIN)/python docs/tutorials.py
 
 # an environment of its own: neither torch nor scanpy is needed to build
 dist:
