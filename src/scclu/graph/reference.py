@@ -67,11 +67,13 @@ class ReferenceGraph:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> ReferenceGraph:
-        """What :meth:`tensors` gave."""
+        """What :meth:`tensors` gave; KeyError or ValueError where it is not that."""
 
         def graph(name: str) -> sparse.csr_matrix:
             indptr, indices = (tensors[f"{name}_{part}"].numpy() for part in ("indptr", "indices"))
             n_cells = len(indptr) - 1
-            return sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_cells, n_cells))
+            matrix = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_cells, n_cells))
+            matrix.check_format(full_check=True)
+            return matrix
 
         return cls(tensors["components"], graph("graph"), graph("pruned"))

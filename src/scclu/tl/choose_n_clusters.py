@@ -12,7 +12,7 @@ from scclu.cluster import find_n_clusters, most_clusters
 from scclu.model._checks import check_number
 from scclu.pp import canonical_order, read_matrix
 
-from ._write import h5ad_safe, writable
+from ._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -102,14 +102,19 @@ def choose_n_clusters(
         found.leiden_k,
         key_added,
     )
-    adata = writable(adata, copy=copy)
     params = {"use_rep": use_rep, "k_range": k_range, "random_state": random_state}
-    adata.uns[key_added] = {
-        "k": found.k,
-        "leiden_k": found.leiden_k,
-        "table": found.table,
-        "params": h5ad_safe(params | {"n_cells": found.n_cells, "leiden_range": found.leiden_range}),
-    }
+    adata = write_results(
+        adata,
+        copy=copy,
+        uns={
+            key_added: {
+                "k": found.k,
+                "leiden_k": found.leiden_k,
+                "table": found.table,
+                "params": h5ad_safe(params | {"n_cells": found.n_cells, "leiden_range": found.leiden_range}),
+            }
+        },
+    )
     return (found.k, adata) if copy else found.k
 
 
