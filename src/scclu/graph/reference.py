@@ -74,6 +74,11 @@ class ReferenceGraph:
             n_cells = len(indptr) - 1
             matrix = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_cells, n_cells))
             matrix.check_format(full_check=True)
+            if len(indices) != indptr[-1]:
+                raise ValueError(f"{name} has more edges than it says")
             return matrix
+
+        if tensors["components"].dtype != torch.float32:
+            raise ValueError("components are not float32")
 
         return cls(tensors["components"], graph("graph"), graph("pruned"))

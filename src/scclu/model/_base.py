@@ -32,7 +32,7 @@ from scclu.train.checkpoint import Checkpoint, Stateful
 
 from ._checkpoints import checkpointing, data_digest
 from ._checks import check_number
-from ._files import damage, read_model, write_model
+from ._files import check_finite, damage, read_model, write_model
 from ._views import input_views
 
 logger = logging.getLogger(__name__)
@@ -376,10 +376,10 @@ class ClusteringModel(BaseModelClass):
     @classmethod
     def _from_file(cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[Self, np.ndarray]:
         """A trained model without cells, and the clusters of its training cells."""
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                raise ValueError(f"{name} holds values that are NaN or infinite")
+        check_finite(tensors)
         labels = tensors.pop("labels").numpy()
+        if labels.ndim != 1 or labels.dtype != np.int64:
+            raise ValueError("labels are not one whole number a cell")
         weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
         extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
         recipe = state["recipe"]

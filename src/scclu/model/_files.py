@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,13 @@ def _read_state(path: Path) -> dict[str, Any]:
     if _signed(text[len(_signed(b"")) :]) != text:
         raise ValueError(f"{path.name} has another checksum than it says")
     return state
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError if a number is none."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds values that are NaN or infinite")
 
 
 class _OtherVersion(ValueError):

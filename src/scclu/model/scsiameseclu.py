@@ -381,6 +381,8 @@ class ScSiameseClu(ClusteringModel):
     def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
         self._reference = ReferenceGraph.from_tensors(tensors)
         self._saved_embedding = tensors["embedding"].numpy()
+        if self._saved_embedding.shape[1:] != (self.settings.n_latent,) or self._saved_embedding.dtype != np.float32:
+            raise ValueError(f"the embedding is not {self.settings.n_latent} float32 a cell")
         shapes = [graph.shape for graph in (self._reference.adjacency, self._reference.pruned)]
         if (
             not n_cells == len(self._reference.components) == len(self._saved_embedding)
@@ -389,6 +391,8 @@ class ScSiameseClu(ClusteringModel):
             raise ValueError(f"components, graph and embedding are not of {n_cells} cells")
         self._projection = self._make_projection(self._reference.components.shape[1])
         self._n_counts = int(tensors["n_counts"])
+        if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
+            raise ValueError("n_counts does not fit zinb_weight")
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
         self.recipe.transform(*read_matrix(adata, **self._setup_args()))  # other genes or values are refused
