@@ -16,7 +16,7 @@ ARGUMENTS = {
 }
 
 
-def cluster(tool: str, folder: Path, result: Path, n_threads: int = 1) -> None:
+def cluster(tool: str, folder: Path | None, result: Path, n_threads: int = 1) -> None:
     """Cluster, and write the clusters to a file."""
     import torch
 

@@ -218,3 +218,18 @@ def test_killed_process(processes, tool, tmp_path, count):
         assert list((tmp_path / str(n)).iterdir()) == []
         count()
     assert taken_up >= 3
+
+
+@pytest.mark.parametrize("tool", training_process.ARGUMENTS)
+def test_processes_and_threads(processes, tool, tmp_path, count):
+    """Processes of one and of two threads that give the same clusters for the same seed"""
+    labels = []
+    for n, n_threads in enumerate((1, 1, 2)):
+        result = tmp_path / f"{n}.json"
+        process = processes.Process(target=training_process.cluster, args=(tool, None, result, n_threads))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        labels.append(result.read_text())
+        count()
+    assert len(set(labels)) == 1
