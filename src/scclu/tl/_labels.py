@@ -67,13 +67,6 @@ def check_key(key: Any, *taken: str | None) -> str:
     return key
 
 
-def write_labels(adata: AnnData, key: str, labels: pd.Categorical) -> None:
-    """Write a column of labels; colours that a figure left there for another number of labels are dropped."""
-    adata.obs[key] = labels
-    if len(adata.uns.get(f"{key}_colors", labels.categories)) != len(labels.categories):
-        del adata.uns[f"{key}_colors"]
-
-
 def as_column(names: np.ndarray, order: list[str], unassigned: str) -> pd.Categorical:
     """Names of cells as a categorical of those that occur, `unassigned` at the end."""
     present = set(names)

@@ -16,7 +16,7 @@ from scclu.model._base import ClusteringModel
 from scclu.pp import in_memory, select_matrix
 from scclu.pp.neighbors import select_neighbors
 
-from ._labels import check_key, write_labels
+from ._labels import check_key
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,41 @@ def h5ad_safe(value: Any) -> Any:
     return str(value)
 
 
-def writable(adata: AnnData, *, copy: bool) -> AnnData:
-    """What results are written to: a copy, or `adata` itself, which is no view any more."""
+def write_results(
+    adata: AnnData,
+    *,
+    copy: bool,
+    obs: Mapping[str, Any] | None = None,
+    obsm: Mapping[str, Any] | None = None,
+    uns: Mapping[str, Any] | None = None,
+) -> AnnData:
+    """Write all results to a copy, or to `adata` itself, which is no view any more; or none, if one cannot be.
+
+    Colours that a figure left in ``uns`` for another number of labels are dropped.
+    """
     if copy:
-        return adata.to_memory() if adata.isbacked else adata.copy()
-    if adata.is_view:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    elif adata.is_view:
         adata._init_as_actual(adata.copy())
+    results = [(adata.obs, obs or {}), (adata.obsm, obsm or {}), (adata.uns, uns or {})]
+    before = [{name: target[name] for name in new if name in target} for target, new in results]
+    try:
+        for target, new in results:
+            for name, value in new.items():
+                target[name] = value
+    except BaseException:
+        for (target, new), old in zip(results, before, strict=True):
+            for name in new:
+                if name in old:
+                    target[name] = old[name]
+                elif name in target:
+                    del target[name]
+        raise
+    for name, labels in (obs or {}).items():
+        if isinstance(labels, pd.Categorical):
+            colors = adata.uns.get(f"{name}_colors")
+            if colors is not None and len(colors) != len(labels.categories):
+                del adata.uns[f"{name}_colors"]
     return adata
 
 
@@ -127,18 +156,22 @@ def write_clusters(
     labels = model.predict()
     confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
     n_clusters = int(labels.max()) + 1
-    adata = writable(adata, copy=copy)
-    write_labels(adata, key, pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)]))
-    adata.obs[f"{key}_confidence"] = confidence
-    adata.obsm[f"X_{key}"] = model.get_latent_representation()
-    adata.uns[key] = {
+    about = {
         "params": h5ad_safe(params),
         "n_clusters": n_clusters,
         "n_clusters_source": model.n_clusters_source,
         "history": h5ad_safe(model.history_),
     }
     if model.snapshots_ is not None:
-        adata.uns[key]["snapshots"] = asdict(model.snapshots_)
+        about["snapshots"] = asdict(model.snapshots_)
+    clusters = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={key: clusters, f"{key}_confidence": confidence},
+        obsm={f"X_{key}": model.get_latent_representation()},
+        uns={key: about},
+    )
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
     results = (adata,) * copy + (model,) * return_model
     return results if len(results) == 2 else results[0] if results else None

@@ -14,7 +14,7 @@ from scclu.pp import canonical_order, read_matrix
 from scclu.train import one_at_a_time
 
 from ._labels import check_key
-from ._write import h5ad_safe, writable
+from ._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -104,14 +104,19 @@ def choose_n_clusters(
         found.leiden_k,
         key_added,
     )
-    adata = writable(adata, copy=copy)
     params = {"use_rep": use_rep, "k_range": k_range, "random_state": random_state}
-    adata.uns[key_added] = {
-        "k": found.k,
-        "leiden_k": found.leiden_k,
-        "table": found.table,
-        "params": h5ad_safe(params | {"n_cells": found.n_cells, "leiden_range": found.leiden_range}),
-    }
+    adata = write_results(
+        adata,
+        copy=copy,
+        uns={
+            key_added: {
+                "k": found.k,
+                "leiden_k": found.leiden_k,
+                "table": found.table,
+                "params": h5ad_safe(params | {"n_cells": found.n_cells, "leiden_range": found.leiden_range}),
+            }
+        },
+    )
     return (found.k, adata) if copy else found.k
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.model import CICL
@@ -29,6 +30,7 @@ def cicl(
     devices: int | list[int] | str = "auto",
     precision: str = "auto",
     n_snapshots: int = 0,
+    checkpoint_dir: str | Path | None = None,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -52,7 +54,7 @@ def cicl(
         Use this key of ``adata.obsm`` in place of genes.
     preset
         ``"default"`` or ``"paper"``: the settings that are not given.
-    max_epochs, batch_size, accelerator, devices, precision, n_snapshots
+    max_epochs, batch_size, accelerator, devices, precision, n_snapshots, checkpoint_dir
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
     key_added
         Name of the results.
@@ -109,6 +111,7 @@ def cicl(
             "devices": devices,
             "precision": precision,
             "n_snapshots": n_snapshots,
+            "checkpoint_dir": checkpoint_dir,
         },
     )
     return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)

@@ -12,8 +12,8 @@ from scclu.model._checks import check_choice, check_number
 from scclu.model.classifier import METHODS, Method
 from scclu.train import one_at_a_time
 
-from ._labels import as_column, check_key, read_labels, write_labels
-from ._write import h5ad_safe, writable
+from ._labels import as_column, check_key, read_labels
+from ._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -168,21 +168,26 @@ def classify(
     names = np.where(
         probabilities.max(axis=1) >= threshold, classifier.classes[probabilities.argmax(axis=1)], unassigned
     )
-    adata = writable(adata, copy=copy)
-    write_labels(adata, key, as_column(names, list(classifier.classes), unassigned))
-    adata.obsm[f"{key}_proba"] = probabilities
-    adata.uns[key] = {
-        "params": h5ad_safe(
-            {
-                "method": classifier.method,
-                "labels_key": classifier.labels_key,
-                "use_rep": classifier.use_rep if use_rep is None else use_rep,
-                "threshold": float(threshold),
-                "unassigned": unassigned,
-                "temperature": classifier.temperature,
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={key: as_column(names, list(classifier.classes), unassigned)},
+        obsm={f"{key}_proba": probabilities},
+        uns={
+            key: {
+                "params": h5ad_safe(
+                    {
+                        "method": classifier.method,
+                        "labels_key": classifier.labels_key,
+                        "use_rep": classifier.use_rep if use_rep is None else use_rep,
+                        "threshold": float(threshold),
+                        "unassigned": unassigned,
+                        "temperature": classifier.temperature,
+                    }
+                ),
+                "classes": np.array(classifier.classes, dtype=str),
             }
-        ),
-        "classes": np.array(classifier.classes, dtype=str),
-    }
+        },
+    )
     logger.info("Wrote obs[%r], obsm['%s_proba'] and uns[%r].", key, key, key)
     return adata if copy else None
