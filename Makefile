@@ -1,12 +1,14 @@
 # make demo  sets up an environment and clusters 700 real cells
 # make test  sets up an environment and passes the tests
 # make docs  sets up an environment and builds the documentation into docs/_build/html
+# make tutorials  sets up an environment, executes the notebooks in docs/tutorials and stores their output
+# make dist  builds the wheel and the sdist into dist, and checks them
 # PYTHON= picks the interpreter (make test PYTHON=python3.12); PIP_CONSTRAINT is honoured by pip.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs tutorials dist clean
 .DELETE_ON_ERROR:
 
 # the environment is made again when the interpreter or the dependencies change
@@ -39,5 +41,18 @@ $(DOCS_STAMP): $(STAMP)
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build/html
 
+tutorials: $(STAMP)
+	$(BIN)/python docs/tutorials.py
+
+# an environment of its own: neither torch nor scanpy is needed to build
+dist:
+	$(PYTHON) -m venv --clear $(VENV)-dist
+	$(VENV)-dist/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-dist/bin/python -m pip install --quiet --group dist
+	rm -rf dist
+	$(VENV)-dist/bin/python -m build
+	$(VENV)-dist/bin/python -m twine check --strict dist/*
+	@test -z "$$(find dist -name '*.whl' -size +199999c)" || { echo "The wheel must stay under 200 kB." >&2; exit 1; }
+
 clean:
-	rm -rf $(VENV) demo docs/_build docs/generated
+	rm -rf $(VENV) $(VENV)-dist dist demo docs/_build docs/generated

@@ -55,19 +55,22 @@ napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
+# signatures have names that the modules import for type checkers alone as they are written, and others by the place
+# where a package keeps them inside: these are the names on the packages' own pages
+_PAGE_NAMES = {
+    "AnnData": "anndata.AnnData",
+    "ArrayLike": "numpy.typing.ArrayLike",
+    "Axes": "matplotlib.axes.Axes",
+    "anndata._core.anndata.AnnData": "anndata.AnnData",
+    "pandas.core.frame.DataFrame": "pandas.DataFrame",
+    "pd.DataFrame": "pandas.DataFrame",
+}
 nitpick_ignore = [
-    # names that the modules import for type checkers alone stand in signatures as they are written
-    ("py:class", "AnnData"),
-    ("py:class", "ArrayLike"),
-    ("py:class", "Axes"),
-    ("py:class", "pd.DataFrame"),
     # an alias for a Literal, whose values the docstring gives
     ("py:class", "Method"),
+    *([] if _ONLINE else [("py:class", name) for name in _PAGE_NAMES]),
 ]
 nitpick_ignore_regex = [
-    # where these packages keep their classes inside is not where their pages have them
-    (r"py:class", r"anndata\._core\..*"),
-    (r"py:class", r"pandas\.core\..*"),
     # without the network no list says that these pages are there
     *([] if _ONLINE else [(r"py:.*", r"(anndata|collections|matplotlib|numpy|pandas|pathlib|scanpy|scvi)\..*")]),
 ]
@@ -96,6 +99,8 @@ html_theme_options = {
     "use_fullscreen_button": False,
 }
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["scclu.css"]
 html_show_sphinx = False
 
 
@@ -108,6 +113,12 @@ def _is_foreign(app: Sphinx, what: str, name: str, item: Any, skip: bool, option
     return None
 
 
+def _name_on_page(app: Sphinx, env: Any, node: Any, contnode: Any) -> None:
+    """Let intersphinx, which is asked after this, look for the name that the other package's pages have."""
+    node["reftarget"] = _PAGE_NAMES.get(node["reftarget"], node["reftarget"])
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.connect("autodoc-skip-member", _is_foreign)
+    app.connect("missing-reference", _name_on_page, priority=400)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from . import benchmark, datasets, metrics, model, pl, tl
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 __all__ = ["benchmark", "datasets", "metrics", "model", "pl", "tl"]
 
 

@@ -95,3 +95,25 @@ def test_other_representations_outvote_a_bad_one(blobs):
     helped = consensus(noise, 4, random_state=0, others=(embedding, embedding))
     assert ari(types, alone) < 0.2
     assert ari(types, helped) > 0.99
+
+
+def test_agreement_is_the_mean_adjusted_rand_index():
+    rng = np.random.default_rng(0)
+    votes = rng.integers(0, 4, (200, 6))
+    votes[:, 5], votes[:, 3] = votes[:, 4], 0
+    expected = [np.mean([ari(one, other) for other in votes.T]) for one in votes.T]
+    np.testing.assert_allclose(module._agreement(module._one_hot(votes), 6), expected, atol=1e-12)
+
+
+def test_the_votes_that_agree_least_are_left_out(blobs, monkeypatch):
+    _, types = blobs
+    rng = np.random.default_rng(0)
+    noise = [rng.permutation(types) for _ in range(2)]
+    votes = np.column_stack([types] * 8 + noise)
+    seen = []
+    monkeypatch.setattr(
+        module, "average_linkage", lambda distance, *rest: seen.append(distance) or np.arange(len(distance))
+    )
+    module._join(votes, 4, 0)
+    # with the noise gone, cells of two types have no vote in common
+    np.testing.assert_allclose(seen[0], 1 - np.eye(4), atol=1e-6)

@@ -74,18 +74,20 @@ def run_demo(out: Path, *, seed: int = 0) -> pd.DataFrame:
 
 
 def plot_embedding(adata: AnnData, path: Path) -> None:
-    """UMAP of the CICL embedding, coloured by cluster and by label."""
+    """UMAP of the CICL embedding, coloured by cluster, by confidence and by label."""
     import matplotlib
 
     matplotlib.use("Agg")
     figure = sc.pl.umap(
         adata,
-        color=["cicl", "cell_type"],
-        title=["CICL clusters", "Labelled cell types"],
+        color=["cicl", "cicl_confidence", "cell_type"],
+        title=["CICL clusters", "Confidence", "Labelled cell types"],
         palette=palette(adata.obs["cell_type"].nunique()),
+        color_map="viridis",
         frameon=False,
+        ncols=3,
         wspace=0.15,
         show=False,
         return_fig=True,
     )
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    figure.savefig(path, dpi=90, bbox_inches="tight")

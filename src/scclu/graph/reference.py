@@ -67,11 +67,18 @@ class ReferenceGraph:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> ReferenceGraph:
-        """What :meth:`tensors` gave."""
+        """What :meth:`tensors` gave; KeyError or ValueError where it is not that."""
 
         def graph(name: str) -> sparse.csr_matrix:
             indptr, indices = (tensors[f"{name}_{part}"].numpy() for part in ("indptr", "indices"))
             n_cells = len(indptr) - 1
-            return sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_cells, n_cells))
+            matrix = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_cells, n_cells))
+            matrix.check_format(full_check=True)
+            if len(indices) != indptr[-1]:
+                raise ValueError(f"{name} has more edges than it says")
+            return matrix
+
+        if tensors["components"].dtype != torch.float32:
+            raise ValueError("components are not float32")
 
         return cls(tensors["components"], graph("graph"), graph("pruned"))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
@@ -19,16 +21,19 @@ from scvi.data.fields import LayerField, ObsmField
 from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 
+from scclu import __version__
 from scclu.cluster import find_n_clusters
 from scclu.cluster.final import REFERENCE_CELLS
 from scclu.nn import student_t
 from scclu.pp import Recipe, canonical_order, read_matrix, reordered
 from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
-from scclu.train import Snapshots, embed_cells
+from scclu.train import SnapshotRecorder, Snapshots, embed_cells, one_at_a_time
+from scclu.train.checkpoint import Checkpoint, Stateful
 
+from ._checkpoints import checkpointing, data_digest
 from ._checks import check_number
-from ._files import read_model, write_model
+from ._files import check_finite, damage, read_model, write_model
 from ._views import input_views
 
 logger = logging.getLogger(__name__)
@@ -38,10 +43,12 @@ _X = "X"
 class ClusteringModel(BaseModelClass):
     """Base of the clustering models.
 
-    A subclass sets ``module`` with a method ``embed`` and a buffer ``centroids``, and calls :meth:`_finish` at the end
+    A subclass sets ``module`` with a method ``embed`` and a buffer ``centroids``, and calls :meth:`_keep` at the end
     of ``train``. The training cells are kept in an order that depends on their values alone (then shuffled by the
     seed), so that a model does not depend on the order of the cells in `adata`.
     """
+
+    settings: Any
 
     # whether cells on disk are read block by block, and never all at once
     reads_blocks = False
@@ -93,7 +100,9 @@ class ClusteringModel(BaseModelClass):
         self.n_clusters, self.n_clusters_source = self._resolve_n_clusters(n_clusters)
 
     @classmethod
-    def setup_anndata(cls, adata: AnnData, layer: str | None = None, use_rep: str | None = None) -> None:
+    def setup_anndata(
+        cls, adata: AnnData, layer: str | None = None, use_rep: str | None = None, **register_kwargs: Any
+    ) -> None:
         """Say which matrix of `adata` the model reads.
 
         Parameters
@@ -105,6 +114,8 @@ class ClusteringModel(BaseModelClass):
             non-negative reals as log-normalised (above 50: as expression not yet logged), other reals as scaled.
         use_rep
             A key of ``adata.obsm``, in place of genes: an embedding made before (``"X_pca"``, ``"X_scVI"``).
+        **register_kwargs
+            For scvi-tools itself, which passes ``source_registry``.
 
         Raises
         ------
@@ -119,7 +130,7 @@ class ClusteringModel(BaseModelClass):
             else LayerField(_X, layer, is_count_data=False, correct_data_format=False)
         )
         manager = AnnDataManager(fields=[field], setup_method_args=setup_args)
-        manager.register_fields(adata)
+        manager.register_fields(adata, **register_kwargs)
         cls.register_manager(manager)
 
     def _setup_args(self) -> dict[str, str | None]:
@@ -128,6 +139,7 @@ class ClusteringModel(BaseModelClass):
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
         return read_matrix(adata, **self._setup_args(), by_block=self.reads_blocks)
 
+    @one_at_a_time
     def _resolve_n_clusters(self, n_clusters: int | None) -> tuple[int, str]:
         """K and where it comes from; unknown K is found on the principal components of the input."""
         if n_clusters is not None:
@@ -149,14 +161,17 @@ class ClusteringModel(BaseModelClass):
         self.module.eval()
         return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
 
-    def _finish(self, cluster: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Embed the training cells, cluster them, and keep both in the order of `adata`."""
-        embedding = self._embed(self._matrix)
-        labels = cluster(embedding)
-        self._keep(embedding, labels, cluster_means(embedding, labels))
-
-    def _keep(self, embedding: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> None:
-        """Keep the results, given in the order of training, in the order of `adata`."""
+    def _keep(
+        self,
+        module: Any,
+        history: dict[str, np.ndarray],
+        recorder: SnapshotRecorder,
+        embedding: np.ndarray,
+        labels: np.ndarray,
+        centroids: np.ndarray,
+        **attributes: Any,
+    ) -> None:
+        """Keep the results of training, given in its order, in the order of `adata`: all of them or none."""
         if len(centroids) < self.n_clusters:
             warnings.warn(
                 f"{self.n_clusters - len(centroids)} of {self.n_clusters} clusters are empty: the data does not "
@@ -164,17 +179,50 @@ class ClusteringModel(BaseModelClass):
                 UserWarning,
                 stacklevel=4,
             )
-        self.module.centroids = torch.from_numpy(centroids).to(self.module.device)
+        module.centroids = torch.from_numpy(centroids).to(module.device)
         back = np.argsort(self._order)
-        self._embedding, self.labels_ = embedding[back], labels[back]
-        self.is_trained_ = True
+        embedding, labels = embedding[back], labels[back]
+        # one step, which no interrupt can divide
+        self.__dict__.update(
+            module=module,
+            history_=history,
+            snapshots_=recorder.finish(self._order, embedding, labels),
+            _embedding=embedding,
+            labels_=labels,
+            is_trained_=True,
+            **attributes,
+        )
+
+    def _checkpointing(
+        self, checkpoint_dir: str | Path | None, parts: Mapping[str, Stateful], **training: Any
+    ) -> AbstractContextManager[Checkpoint | None]:
+        """A checkpoint of a training with these arguments (:func:`checkpointing`)."""
+        run = {
+            "model": type(self).__name__,
+            "scclu": __version__,
+            "data": "" if checkpoint_dir is None else data_digest(*self._training_data()),
+            "settings": asdict(self.settings),
+            "n_clusters": self.n_clusters,
+            "random_state": int(self.random_state),
+            # objects, such as callbacks, have no name that is the same in another process
+            "training": {
+                name: value
+                for name, value in training.items()
+                if isinstance(value, (str, int, float, type(None))) and not name.startswith("enable_")
+            },
+        }
+        return checkpointing(checkpoint_dir, run, parts)
+
+    def _training_data(self) -> tuple[Any, ...]:
+        """Arrays and matrices that training follows from."""
+        return (self._matrix,)
 
     def _extra_tensors(self) -> dict[str, torch.Tensor]:
         """What a model needs for new cells beside its module."""
         return {}
 
-    def _restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take back what :meth:`_extra_tensors` gave, before the module is built."""
+    def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
+        """Take back what :meth:`_extra_tensors` gave for so many training cells, before the module is built."""
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
         """The embedding of the training cells of a loaded model."""
@@ -314,34 +362,14 @@ class ClusteringModel(BaseModelClass):
             If the folder holds no model, one of another class, or damaged files, or if `adata` has another number of
             cells than the model was trained on.
         """
-        state, tensors = read_model(Path(dir_path), cls.__name__)
-        labels = tensors.pop("labels").numpy()
-        weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
-        extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
-        recipe = state["recipe"]
-        model = cls(None, registry={"setup_args": state["setup_args"], "field_registries": {}}, **state["init_params"])
-        model.recipe = Recipe(
-            recipe["kind"],
-            np.array(recipe["input_genes"], dtype=object),
-            np.array(recipe["genes"], dtype=object),
-            np.array(recipe["excluded"], dtype=object),
-            recipe["target_sum"],
-            recipe["max_value"],
-            tensors.pop("moments").numpy(),
-        )
-        model.n_clusters = state["init_params"]["n_clusters"]
-        model.n_clusters_source = state["n_clusters_source"]
-        model._restore(extra)
-        model.module = model._new_module()
-        model.module.centroids = torch.zeros_like(weights["centroids"])  # empty clusters have no centroid
-        model.module.load_state_dict(weights)
-        model.module.eval()
+        folder = Path(dir_path)
+        state, tensors = read_model(folder, cls.__name__)
+        with damage(folder):
+            model, labels = cls._from_file(state, tensors)
         _, _, target = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
         model.module.to(target)
-        model.history_ = state["history"]
-        model.is_trained_ = True
         if adata is not None:
             if adata.n_obs != len(labels):
                 raise ValueError(
@@ -353,9 +381,54 @@ class ClusteringModel(BaseModelClass):
             model._adata = adata
         return model
 
+    @classmethod
+    def _from_file(cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[Self, np.ndarray]:
+        """A trained model without cells, and the clusters of its training cells."""
+        check_finite(tensors)
+        labels = tensors.pop("labels").numpy()
+        if labels.ndim != 1 or labels.dtype != np.int64:
+            raise ValueError("labels are not one whole number a cell")
+        weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
+        extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
+        recipe = state["recipe"]
+        model = cls(None, registry={"setup_args": state["setup_args"], "field_registries": {}}, **state["init_params"])
+        names = {name: np.array(recipe[name], dtype=object) for name in ("input_genes", "genes", "excluded")}
+        model.recipe = Recipe(
+            kind=recipe["kind"],
+            target_sum=recipe["target_sum"],
+            max_value=recipe["max_value"],
+            moments=tensors.pop("moments").numpy(),
+            **names,
+        )
+        model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=2)
+        model.n_clusters_source = state["n_clusters_source"]
+        n_found = len(weights["centroids"])  # empty clusters have none
+        if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
+            raise ValueError(f"labels and {n_found} centroids do not fit {model.n_clusters} clusters")
+        model._restore(extra, len(labels))
+        # without memory of its own: the weights are those of the file, or it is refused
+        with torch.device("meta"):
+            model.module = model._new_module()
+        model.module.centroids = model.module.centroids[:n_found]
+        for name, tensor in model.module.state_dict().items():
+            if name in weights and weights[name].dtype != tensor.dtype:
+                raise ValueError(f"{name} is {weights[name].dtype}, not {tensor.dtype}")
+        model.module.load_state_dict(weights, assign=True)
+        model.module.eval()
+        model.history_ = {name: np.array(values) for name, values in state["history"].items()}
+        model.is_trained_ = True
+        return model, labels
+
     def _new_module(self) -> torch.nn.Module:
         """The network, with fresh weights."""
         raise NotImplementedError
+
+    @classmethod
+    def convert_legacy_save(cls, *_: Any, **__: Any) -> NoReturn:
+        """Not for these models: it reads pickles, which can run any code."""
+        raise NotImplementedError(f"{cls.__name__} reads no pickles. {cls.__name__}.load reads what save wrote.")
+
+    load_registry = view_setup_args = convert_legacy_save
 
 
 def cluster_means(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -43,6 +43,7 @@ class CICLSettings:
     def __post_init__(self) -> None:
         for name in ("n_top_genes", "n_layers", "n_heads", "n_hidden"):
             check_number(name, getattr(self, name), integer=True, low=1)
+        check_number("n_layers", self.n_layers, integer=True, below=1000)  # a file may say any number
         check_number("n_components", self.n_components, integer=True, low=0)
         check_choice("attention", self.attention, ("cell", "batch"))
         check_choice("centroid_refresh", self.centroid_refresh, ("epoch", "minibatch"))

@@ -2,34 +2,70 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 FORMAT_VERSION = 1
-_WEIGHTS, _STATE = "model.safetensors", "model.json"
+_HEAD, _NECK = b'{"sha256": "', b'", '
 
 
-def write_model(folder: Path, state: dict[str, Any], tensors: dict[str, torch.Tensor], *, overwrite: bool) -> None:
-    """Write both files under other names first, so that a failure leaves an earlier model whole."""
-    if not overwrite and ((folder / _WEIGHTS).exists() or (folder / _STATE).exists()):
+def write_model(
+    folder: Path, state: dict[str, Any], tensors: dict[str, torch.Tensor], *, overwrite: bool, stem: str = "model"
+) -> None:
+    """Write both files under other names first, so that a failure leaves earlier ones whole."""
+    weights_path, state_path = _paths(folder, stem)
+    if not overwrite and (weights_path.exists() or state_path.exists()):
         raise FileExistsError(f"{folder} holds a model already. Pass overwrite=True to replace it, or another folder.")
-    text = json.dumps({"format_version": FORMAT_VERSION, **state}, default=_plain)
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    text = state_text(
+        {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest(), **state}
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {name: folder / f".{name}.partial" for name in (_WEIGHTS, _STATE)}
+    weights_part, state_part = _partial(weights_path), _partial(state_path)
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, parts[_WEIGHTS])
-        parts[_STATE].write_text(text)
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        _write(weights_part, weights)
+        _write(state_part, text)
+        os.replace(weights_part, weights_path)
+    except BaseException:
+        weights_part.unlink(missing_ok=True)
+        state_part.unlink(missing_ok=True)
+        raise
+    # stopped here, the new state still lies beside the new weights: read_model takes it from there
+    os.replace(state_part, state_path)
+
+
+def state_text(state: dict[str, Any]) -> bytes:
+    """A state as JSON that begins with the checksum of all that follows."""
+    return _signed(json.dumps(state, default=_plain).encode()[1:])
+
+
+def _signed(body: bytes) -> bytes:
+    return _HEAD + hashlib.sha256(body).hexdigest().encode() + _NECK + body
+
+
+def _paths(folder: Path, stem: str) -> tuple[Path, Path]:
+    return folder / f"{stem}.safetensors", folder / f"{stem}.json"
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write through to the disk: a rename must not outrun what it names."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _plain(value: Any) -> Any:
@@ -38,7 +74,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} of type {type(value).__name__} cannot be saved")
 
 
-def read_model(folder: Path, class_name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def read_model(folder: Path, class_name: str, stem: str = "model") -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The state and the tensors of a saved model.
 
     Raises
@@ -48,22 +84,70 @@ def read_model(folder: Path, class_name: str) -> tuple[dict[str, Any], dict[str,
     ValueError
         If a file is damaged, of another format version, or of another model class.
     """
-    for name in (_STATE, _WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no scclu model: {name} is missing.")
+    weights_path, state_path = _paths(folder, stem)
+    for path in (state_path, weights_path):
+        if not path.is_file():
+            raise FileNotFoundError(f"{folder} holds no scclu {stem}: {path.name} is missing.{_pickles(folder)}")
+    weights = weights_path.read_bytes()
+    with damage(folder, stem):
+        state = _read_state(state_path)
+        digest = hashlib.sha256(weights).hexdigest()
+        if state["weights_sha256"] != digest and _partial(state_path).is_file():
+            # saving was stopped between its two files
+            state = _read_state(_partial(state_path))
+        if state["weights_sha256"] != digest:
+            raise ValueError(f"{weights_path.name} has another checksum than {state_path.name} says")
+        if state["class"] == class_name:
+            return state, load(weights)
+    raise ValueError(
+        f"The {stem} in {folder} is a {state['class']}, but {class_name}.load was called. Call {state['class']}.load."
+    )
+
+
+def _pickles(folder: Path) -> str:
+    names = sorted(path.name for path in folder.glob("*model.pt"))
+    if not names:
+        return ""
+    return f" {names[0]} is a pickle, as scvi-tools saves, and loading it could run any code: scclu does not."
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    text = path.read_bytes()
+    state = json.loads(text)
+    version = state.get("format_version") if isinstance(state, dict) else None
+    if version != FORMAT_VERSION:
+        raise _OtherVersion(f"has format version {version}; this scclu reads version {FORMAT_VERSION}")
+    if _signed(text[len(_signed(b"")) :]) != text:
+        raise ValueError(f"{path.name} has another checksum than it says")
+    return state
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError if a number is none."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds values that are NaN or infinite")
+
+
+class _OtherVersion(ValueError):
+    """A format version that this scclu does not read: no damage."""
+
+
+@contextmanager
+def damage(folder: Path, stem: str = "model") -> Iterator[None]:
+    """Say of errors inside the block that the files are damaged."""
     try:
-        state = json.loads((folder / _STATE).read_text())
-        tensors = load_file(folder / _WEIGHTS)
-    except (ValueError, SafetensorError) as error:
-        raise ValueError(f"The model in {folder} is damaged: {error}") from error
-    if not isinstance(state, dict) or state.get("format_version") != FORMAT_VERSION:
-        version = state.get("format_version") if isinstance(state, dict) else None
-        raise ValueError(
-            f"The model in {folder} has format version {version}; this scclu reads version {FORMAT_VERSION}."
-        )
-    if state.get("class") != class_name:
-        raise ValueError(
-            f"The model in {folder} is a {state.get('class')}, but {class_name}.load was called. "
-            f"Call {state.get('class')}.load."
-        )
-    return state, tensors
+        yield
+    except _OtherVersion as error:
+        raise ValueError(f"The {stem} in {folder} {error}.") from None
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error
+        raise ValueError(f"The {stem} in {folder} is damaged: {what}") from error

@@ -62,6 +62,23 @@ def fit_arrays(method: str, values: np.ndarray, codes: np.ndarray, settings: dic
     return {f"{name}{i}": part for i, layer in layers for name, part in zip("wb", layer, strict=True)}
 
 
+def check_arrays(method: str, arrays: Arrays, n_features: int, n_classes: int) -> None:
+    """Raise ValueError unless the arrays, which may come from a file, are what :func:`fit_arrays` makes."""
+    if method == "knn":
+        values, codes = arrays["values"], arrays["codes"]
+        fits = values.dtype == np.float32 and codes.dtype == np.int64 and values.shape == (len(codes), n_features)
+        fits = fits and codes.ndim == 1 and bool(np.isin(codes, np.arange(n_classes)).all())
+    else:
+        layers = [(arrays[f"w{i}"], arrays[f"b{i}"]) for i in range(len(arrays) // 2)]
+        widths = [n_features, *(len(bias) for _, bias in layers)]
+        fits = widths[-1] == n_classes and all(
+            weight.shape == (n_in, n_out) and bias.ndim == 1 and weight.dtype.kind == bias.dtype.kind == "f"
+            for (weight, bias), n_in, n_out in zip(layers, widths[:-1], widths[1:], strict=True)
+        )
+    if not fits:
+        raise ValueError("its arrays do not fit its features and classes")
+
+
 def log_probabilities(
     method: str, arrays: Arrays, values: np.ndarray, n_classes: int, settings: dict[str, Any]
 ) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._checks import check_choice, check_number
@@ -17,8 +18,8 @@ class ScSiameseCluSettings:
     norm_power: float
     n_neighbors: int
     n_latent: int
-    gene_hidden: tuple[int, ...]
-    graph_hidden: tuple[int, ...]
+    gene_hidden: Sequence[int]
+    graph_hidden: Sequence[int]
     noise_scale: float
     edge_drop: float
     teleport: float
@@ -117,6 +118,12 @@ def check_settings(settings: ScSiameseCluSettings) -> None:
     check_choice("cluster_method", settings.cluster_method, ("consensus", "assignment"))
     for name in ("n_top_genes", "n_components", "n_neighbors", "n_latent"):
         check_number(name, getattr(settings, name), integer=True, low=1)
+    for name in ("gene_hidden", "graph_hidden"):
+        widths = getattr(settings, name)
+        if not isinstance(widths, (list, tuple)):
+            raise TypeError(f"{name} must be a list of widths, but {widths!r} was passed.")
+        for width in widths:
+            check_number(f"each width in {name}", width, integer=True, low=1)
     for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):
         check_number(f"{name}_weight", getattr(settings, f"{name}_weight"), low=0)
     check_number("noise_scale", settings.noise_scale, low=0)

@@ -32,7 +32,7 @@ class _InputRecipe(NamedTuple):
 # Neither is right for all data: rare, outlying genes mark types in the first, and cells that are full of one protein's
 # transcripts or sequenced in different depth stay comparable in the second.
 _PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0, 15, 0.5)
-_CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4, "max_share": 0.05}, 5.0, 20, 0.0)
+_CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4, "max_share": 0.05}, 5.0, 20, 0.5)
 _N_NEIGHBORS = 7
 
 

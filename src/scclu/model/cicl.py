@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,10 +24,11 @@ from scclu.train import (
     embed_cells,
     fit,
     isolated_randomness,
+    one_at_a_time,
 )
 from scclu.train.plan import CentroidRefresh
 
-from ._base import ClusteringModel
+from ._base import ClusteringModel, cluster_means
 from ._checks import check_choice, check_training
 from ._cicl_settings import PRESETS, CICLSettings
 from ._views import diffused
@@ -139,7 +141,9 @@ class CICL(ClusteringModel):
             registry=registry,
         )
         if self._views:
-            self._views += (diffused(self._views[0]),)
+            # the joint embedding holds the second recipe's components already
+            plain, capped = self._views
+            self._views = (plain, diffused(plain), diffused(capped))
         self.init_params_ = self._get_init_params(arguments)
         if adata is not None:
             self.module = self._new_module()
@@ -168,6 +172,7 @@ class CICL(ClusteringModel):
                 max_value=self.recipe.max_value,
             )
 
+    @one_at_a_time
     def train(
         self,
         max_epochs: int | None = None,
@@ -179,6 +184,7 @@ class CICL(ClusteringModel):
         num_nodes: int = 1,
         precision: str = "auto",
         n_snapshots: int = 0,
+        checkpoint_dir: str | Path | None = None,
         **trainer_kwargs: Any,
     ) -> None:
         """Train, then cluster the embedding.
@@ -203,6 +209,11 @@ class CICL(ClusteringModel):
             ``snapshots_`` (:class:`~scclu.train.Snapshots`): as many in all, which is 0 or at least 2. Each costs
             a clustering of all cells.
             Results are the same with any number; :meth:`save` leaves snapshots out.
+        checkpoint_dir
+            A folder for what a stopped training goes on from: the same call on the same cells, also in another process,
+            takes it up at the last epoch that was saved and ends with the same result. Saving takes at most a
+            twentieth of the time. The files are removed when training ends; trainings with other cells,
+            settings or seeds do not touch them and may share the folder. Callbacks of yours start anew.
         **trainer_kwargs
             For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
 
@@ -241,33 +252,44 @@ class CICL(ClusteringModel):
             batch_size,
         )
         recorder = SnapshotRecorder(n_snapshots, max_epochs, partial(self._snapshot, module), self.random_state)
-        with isolated_randomness(self.random_state):
-            fit(
-                plan,
-                data,
-                max_epochs=max_epochs,
-                accelerator=accelerator,
-                devices=devices,
-                strategy=strategy,
-                num_nodes=num_nodes,
-                precision=precision,
-                callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
-                **trainer_kwargs,
-            )
-        with torch.inference_mode():
-            self._fit_embedding(module.eval())
-        self.module = module
-        self.history_ = {name: np.array(values) for name, values in plan.history.items()}
-        self._finish(self._cluster)
-        self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
+        checkpoint_of = self._checkpointing(
+            checkpoint_dir,
+            {"module": module, "batches": data, "snapshots": recorder},
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            precision=precision,
+            n_snapshots=n_snapshots,
+            **trainer_kwargs,
+        )
+        with checkpoint_of as checkpoint:
+            with isolated_randomness(self.random_state):
+                fit(
+                    plan,
+                    data,
+                    max_epochs=max_epochs,
+                    accelerator=accelerator,
+                    devices=devices,
+                    strategy=strategy,
+                    num_nodes=num_nodes,
+                    precision=precision,
+                    checkpoint=checkpoint,
+                    callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
+                    **trainer_kwargs,
+                )
+            with torch.inference_mode():
+                self._fit_embedding(module.eval())
+            history = {name: np.array(values) for name, values in plan.history.items()}
+            embedding = embed_cells(module.embed, self._matrix, module.device, 1024)
+            labels = self._cluster(embedding, module)
+            self._keep(module, history, recorder, embedding, labels, cluster_means(embedding, labels))
 
     def _fit_embedding(self, module: CICLModule) -> None:
         reference = batch_tensor(self._matrix, slice(REFERENCE_CELLS)).to(module.device)
         module.fit_embedding(reference, self.random_state)
 
-    def _cluster(self, embedding: np.ndarray) -> np.ndarray:
+    def _cluster(self, embedding: np.ndarray, module: CICLModule) -> np.ndarray:
         logger.info("Clustering the embedding of %d cells (%s).", len(embedding), self.settings.cluster_method)
-        n_hidden = None if self.module.joint is None else self.module.joint.n_components[0]
+        n_hidden = None if module.joint is None else module.joint.n_components[0]
         return partition(
             embedding,
             self.n_clusters,
@@ -280,7 +302,7 @@ class CICL(ClusteringModel):
     def _snapshot(self, module: CICLModule) -> tuple[np.ndarray, np.ndarray]:
         self._fit_embedding(module)
         embedding = embed_cells(module.embed, self._matrix, module.device, 1024)
-        return embedding, self._cluster(embedding)
+        return embedding, self._cluster(embedding, module)
 
     def _plan(self, module: CICLModule, n_steps: int) -> CICLPlan:
         # the cells are in random order, so the first ones are a random sample

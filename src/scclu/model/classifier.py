@@ -15,8 +15,9 @@ from scclu.pp import read_matrix
 from scclu.pp.matrix import listed
 from scclu.pp.recipe import detect_kind
 
-from ._files import read_model, write_model
-from ._scorers import Arrays, fit_arrays, fit_temperature, log_probabilities
+from ._checks import check_choice, check_number
+from ._files import check_finite, damage, read_model, write_model
+from ._scorers import Arrays, check_arrays, fit_arrays, fit_temperature, log_probabilities
 
 Method = Literal["logistic", "knn", "mlp"]
 METHODS = ("logistic", "knn", "mlp")
@@ -199,8 +200,10 @@ class CellClassifier:
         FileNotFoundError, ValueError
             If the folder holds no classifier, or damaged files.
         """
-        state, tensors = read_model(Path(dir_path), cls.__name__)
-        try:
+        folder = Path(dir_path)
+        state, tensors = read_model(folder, cls.__name__)
+        with damage(folder):
+            check_finite(tensors)
             classifier = cls(
                 method=state["method"],
                 classes=np.array(state["classes"], dtype=object),
@@ -208,19 +211,20 @@ class CellClassifier:
                 use_rep=state["use_rep"],
                 features=np.array(state["features"], dtype=object),
                 kind=state["kind"],
-                temperature=float(state["temperature"]),
+                temperature=check_number("temperature", state["temperature"], above=0),
                 settings=state["settings"],
                 arrays={name: tensor.numpy() for name, tensor in tensors.items()},
             )
-            probe = np.zeros((1, len(classifier.features)), dtype=np.float32)
-            scores = log_probabilities(
-                classifier.method, classifier.arrays, probe, len(classifier.classes), classifier.settings
-            )
-            fits = scores.shape == (1, len(classifier.classes))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ValueError(f"The classifier in {dir_path} is damaged: {error}") from error
-        if not fits or classifier.method not in METHODS:
-            raise ValueError(f"The classifier in {dir_path} is damaged: its arrays do not fit its classes.")
+            check_choice("method", classifier.method, METHODS)
+            for name in ("labels_key", "use_rep", "kind"):
+                if not isinstance(getattr(classifier, name), str):
+                    raise TypeError(f"{name} must be a text")
+            n_features, n_classes = len(classifier.features), len(classifier.classes)
+            check_arrays(classifier.method, classifier.arrays, n_features, n_classes)
+            probe = np.zeros((1, n_features), dtype=np.float32)
+            scores = log_probabilities(classifier.method, classifier.arrays, probe, n_classes, classifier.settings)
+            if not np.isfinite(scores).all():
+                raise ValueError("it gives no probabilities")
         return classifier
 
     def __repr__(self) -> str:

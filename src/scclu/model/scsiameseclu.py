@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +23,7 @@ from scclu.nn.projection import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.counts import Counts, read_counts
 from scclu.pp.neighbors import as_adjacency, select_neighbors
-from scclu.train import SnapshotRecorder, fit, isolated_randomness
+from scclu.train import SnapshotRecorder, fit, isolated_randomness, one_at_a_time
 from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
 from scclu.train.phase import run_phases
 from scclu.train.refresh import JointRefresh, embed_whole
@@ -62,6 +64,8 @@ class ScSiameseClu(ClusteringModel):
         an edge.
     n_latent
         Width d of the embedding.
+    gene_hidden, graph_hidden
+        Widths of the hidden layers of the two encoders, first to last; the decoders mirror them.
     edge_drop
         Share of the edges that the first graph view lacks (Eq. 2), in [0, 1).
     teleport
@@ -115,6 +119,8 @@ class ScSiameseClu(ClusteringModel):
         n_components: int | None = None,
         n_neighbors: int | None = None,
         n_latent: int | None = None,
+        gene_hidden: Sequence[int] | None = None,
+        graph_hidden: Sequence[int] | None = None,
         edge_drop: float | None = None,
         teleport: float | None = None,
         noise_scale: float | None = None,
@@ -162,7 +168,8 @@ class ScSiameseClu(ClusteringModel):
         self._reference = ReferenceGraph(components, graph, graph)
         if self._views:
             # of a sample of the cells the graph has too few edges
-            self._views += (diffused(self._views[0], graph if len(self._views[0]) == n_cells else None),)
+            graph_of_views = graph if len(self._views[0]) == n_cells else None
+            self._views += tuple(diffused(view, graph_of_views) for view in self._views)
         self.module = self._new_module()
 
     def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
@@ -208,6 +215,7 @@ class ScSiameseClu(ClusteringModel):
             module.start_counts(torch.from_numpy(self._counts.mean()))
         return module
 
+    @one_at_a_time
     def train(
         self,
         max_epochs: int | None = None,
@@ -217,6 +225,7 @@ class ScSiameseClu(ClusteringModel):
         devices: int | list[int] | str = "auto",
         precision: str = "auto",
         n_snapshots: int = 0,
+        checkpoint_dir: str | Path | None = None,
         **trainer_kwargs: Any,
     ) -> None:
         """Train the three phases, each with its progress bar, then assign each cell to its likeliest cluster.
@@ -240,6 +249,11 @@ class ScSiameseClu(ClusteringModel):
             ``snapshots_`` (:class:`~scclu.train.Snapshots`): as many in all, which is 0 or at least 2. Epochs
             count through all phases.
             Results are the same with any number; :meth:`save` leaves snapshots out.
+        checkpoint_dir
+            A folder for what a stopped training goes on from: the same call on the same cells, also in another process,
+            takes it up at the last epoch that was saved and ends with the same result. Saving takes at most a
+            twentieth of the time. The files are removed when training ends; trainings with other cells,
+            settings or seeds do not touch them and may share the folder. Callbacks of yours start anew.
         **trainer_kwargs
             For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
 
@@ -260,15 +274,7 @@ class ScSiameseClu(ClusteringModel):
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = self._make_refresh(module, batches, n_epochs)
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self.random_state)
-        run = partial(
-            fit,
-            callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
-            max_epochs=n_epochs,
-            accelerator=accelerator,
-            devices=devices,
-            precision="32-true" if precision == "auto" else precision,
-            **trainer_kwargs,
-        )
+        precision = "32-true" if precision == "auto" else precision
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
             self._matrix.shape[0],
@@ -276,17 +282,41 @@ class ScSiameseClu(ClusteringModel):
             EPOCH_STEPS,
             min(batch_size, self._matrix.shape[0]),
         )
-        with isolated_randomness(self.random_state):
-            history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
-        embedding = embed_whole(module, batches)
-        if not settings.ot_weight and settings.cluster_method == "assignment":
-            refresh.set_clusters(embedding)
-        self.module, self.history_, self._reference.pruned = module, history, batches.pruned
-        if settings.cluster_method == "consensus":
-            self._vote(embedding.numpy(), batches.features.numpy())
-        else:
-            self._assign(embedding)
-        self.snapshots_ = recorder.finish(self._order, self._embedding, self.labels_)
+        checkpoint_of = self._checkpointing(
+            checkpoint_dir,
+            {"module": module, "batches": batches, "refresh": refresh, "snapshots": recorder},
+            max_epochs=n_epochs,
+            batch_size=batch_size,
+            precision=precision,
+            n_snapshots=n_snapshots,
+            **trainer_kwargs,
+        )
+        with checkpoint_of as checkpoint:
+            run = partial(
+                fit,
+                checkpoint=checkpoint,
+                callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
+                max_epochs=n_epochs,
+                accelerator=accelerator,
+                devices=devices,
+                precision=precision,
+                **trainer_kwargs,
+            )
+            with isolated_randomness(self.random_state):
+                history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
+            embedding = embed_whole(module, batches)
+            if not settings.ot_weight and settings.cluster_method == "assignment":
+                refresh.set_clusters(embedding)
+            if settings.cluster_method == "consensus":
+                found = self._vote(embedding.numpy(), batches.features.numpy())
+            else:
+                found = _assign(module, embedding)
+            reference = replace(self._reference, pruned=batches.pruned)
+            self._keep(module, history, recorder, embedding.numpy(), *found, _reference=reference)
+
+    def _training_data(self) -> tuple[Any, ...]:
+        data = (self._matrix, self._reference.adjacency)
+        return data if self._counts is None else (*data, self._counts.matrix, self._counts.size_factors)
 
     def _make_batches(self, batch_size: int) -> GraphBatches:
         settings = self.settings
@@ -317,15 +347,8 @@ class ScSiameseClu(ClusteringModel):
             seed=self.random_state,
         )
 
-    def _assign(self, embedding: torch.Tensor) -> None:
-        """Each cell to its likeliest cluster."""
-        assigned = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
-        labels = by_size(assigned)
-        kept = [assigned[labels == k][0] for k in range(int(labels.max()) + 1)]
-        self._keep(embedding.numpy(), labels, self.module.centers.detach().cpu().numpy()[kept])
-
-    def _vote(self, embedding: np.ndarray, features: np.ndarray) -> None:
-        """Clusters that the embedding and the input agree on."""
+    def _vote(self, embedding: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Clusters that the embedding and the input agree on, and their centres."""
         logger.info("Clustering the embedding of %d cells (consensus).", len(embedding))
         blocks = [_unit_norm(embedding - embedding.mean(0)), _unit_norm(features)]
         labels = partition(
@@ -336,7 +359,7 @@ class ScSiameseClu(ClusteringModel):
             n_hidden=embedding.shape[1],
             others=self._views,
         )
-        self._keep(embedding, labels, cluster_means(embedding, labels))
+        return labels, cluster_means(embedding, labels)
 
     # -- new cells ----------------------------------------------------------------------------------------------------
 
@@ -358,14 +381,33 @@ class ScSiameseClu(ClusteringModel):
         embedding = torch.from_numpy(self._embedding)
         return self._reference.tensors() | {"embedding": embedding, "n_counts": torch.tensor(self._n_counts)}
 
-    def _restore(self, tensors: dict[str, torch.Tensor]) -> None:
+    def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
         self._reference = ReferenceGraph.from_tensors(tensors)
+        self._saved_embedding = tensors["embedding"].numpy()
+        if self._saved_embedding.shape[1:] != (self.settings.n_latent,) or self._saved_embedding.dtype != np.float32:
+            raise ValueError(f"the embedding is not {self.settings.n_latent} float32 a cell")
+        shapes = [graph.shape for graph in (self._reference.adjacency, self._reference.pruned)]
+        if (
+            not n_cells == len(self._reference.components) == len(self._saved_embedding)
+            or shapes != [(n_cells,) * 2] * 2
+        ):
+            raise ValueError(f"components, graph and embedding are not of {n_cells} cells")
         self._projection = self._make_projection(self._reference.components.shape[1])
         self._n_counts = int(tensors["n_counts"])
-        self._saved_embedding = tensors["embedding"].numpy()
+        if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
+            raise ValueError("n_counts does not fit zinb_weight")
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+        self.recipe.transform(*self._read(adata))  # other genes or values are refused
         return self._saved_embedding
+
+
+def _assign(module: ScSiameseCluModule, embedding: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest cluster of each cell, and the centres."""
+    assigned = module.log_assignment(embedding.to(module.device)).argmax(1).cpu().numpy()
+    labels = by_size(assigned)
+    kept = [assigned[labels == k][0] for k in range(int(labels.max()) + 1)]
+    return labels, module.centers.detach().cpu().numpy()[kept]
 
 
 def _unit_norm(block: np.ndarray) -> np.ndarray:

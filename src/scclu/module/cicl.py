@@ -108,6 +108,9 @@ class CICLModule(nn.Module):
         """Where the parameters are (scvi-tools asks a module for it)."""
         return self.moments.device
 
+    def on_load(self, model: object, **_: object) -> None:
+        """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
+
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Z-score of log-normalised values, clipped and z-scored again, ``(n_cells, n_genes)``."""
         mean, scale, clipped_mean, clipped_scale = self.moments

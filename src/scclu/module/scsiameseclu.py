@@ -140,6 +140,9 @@ class ScSiameseCluModule(nn.Module):
         """Where the parameters are (scvi-tools asks a module for it)."""
         return self.centers.device
 
+    def on_load(self, model: object, **_: object) -> None:
+        """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
+
     def start_counts(self, mean: Tensor) -> None:
         """Start ZINB at the mean count of each gene at size factor 1, ``(n_counts,)``."""
         with torch.no_grad():

@@ -77,6 +77,10 @@ def transport_target(
     n_cells, n_clusters = log_assignment.shape
     if proportions.shape != (n_clusters,) or not np.isfinite(proportions).all() or (proportions < 0).any():
         raise ValueError(f"proportions must be {n_clusters} non-negative numbers, but {proportions} was passed.")
+    if not proportions.any():
+        raise ValueError("proportions must not all be zero.")
+    if not np.isfinite(log_assignment).all():
+        raise ValueError("log_assignment must be finite: it holds values that are NaN or infinite.")
     if sharpness <= 0:
         raise ValueError(f"sharpness must be positive, but {sharpness} was passed.")
     proportions = proportions / proportions.sum()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from anndata import AnnData
 
-from .matrix import Matrix, listed, read_matrix
+from .matrix import Matrix, layer_names, listed, read_matrix
 from .recipe import detect_kind
 
 COUNTS = "counts"
@@ -40,7 +40,7 @@ def read_counts(
     if counts_layer is not None and counts_layer not in adata.layers:
         raise ValueError(
             f"counts_layer must be a key of adata.layers, but {counts_layer!r} was passed. "
-            f"There are: {listed(adata.layers.keys())}."
+            f"There are: {listed(layer_names(adata))}."
         )
     name = counts_layer if counts_layer is not None else COUNTS if COUNTS in adata.layers else layer
     if name is None and adata.X is None:

@@ -10,7 +10,7 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
-from .matrix import Matrix, read_matrix
+from .matrix import Matrix, layer_names, read_matrix
 from .recipe import Kind, detect_kind
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def log_normalised(adata: AnnData, *, layer: str | None = None) -> tuple[Matrix,
     TypeError, ValueError
         As :func:`read_matrix`, and if there are scaled values only.
     """
-    if layer is not None or adata.X is not None or not (adata.layers or adata.raw is not None):
+    if layer is not None or adata.X is not None or not (layer_names(adata) or adata.raw is not None):
         first = read_matrix(adata, layer=layer)
         kind = detect_kind(first[0], first[2])
         if kind != "scaled":
@@ -67,7 +67,7 @@ def log_normalised(adata: AnnData, *, layer: str | None = None) -> tuple[Matrix,
 
 def _others(adata: AnnData) -> Iterator[tuple[Matrix, np.ndarray, str]]:
     """The layers, "counts" first, and raw."""
-    for name in sorted(adata.layers, key=lambda name: name != "counts"):
+    for name in sorted(layer_names(adata), key=lambda name: name != "counts"):
         yield read_matrix(adata, layer=name)
     if adata.raw is not None:
         matrix, names, _ = read_matrix(AnnData(adata.raw.X, var=adata.raw.var[[]]))

@@ -26,6 +26,11 @@ def listed(keys: Iterable[Any]) -> str:
     return f"{shown}, ... ({len(names)} in all)" if len(names) > 10 else shown or "none"
 
 
+def layer_names(adata: AnnData) -> list[str]:
+    """Names of the layers. From version 0.13 on AnnData has ``X`` among them, under the name ``None``."""
+    return [name for name in adata.layers if name is not None]
+
+
 def select_matrix(
     adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
 ) -> tuple[Any, np.ndarray, str]:
@@ -48,23 +53,24 @@ def select_matrix(
             )
         values = adata.obsm[use_rep]
         values = values.to_numpy() if hasattr(values, "to_numpy") else values
-        if values.ndim != 2:
-            raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {values.shape}.")
+        if getattr(values, "ndim", None) != 2:
+            shape = getattr(values, "shape", type(values).__name__)
+            raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {shape}.")
         names = np.array([f"{use_rep}_{i}" for i in range(values.shape[1])], dtype=object)
-        return _not_empty(values, names, f"adata.obsm[{use_rep!r}]")
+        return _checked(values, names, f"adata.obsm[{use_rep!r}]")
     names = adata.var_names.astype(str).to_numpy(dtype=object)
     if layer is None or layer == "X":
         if adata.X is None:
             raise ValueError("adata.X is None. Fill it, or name a layer (layer=) or a representation (use_rep=).")
-        return _not_empty(adata.X, names, "adata.X")
+        return _checked(adata.X, names, "adata.X")
     if layer not in adata.layers:
         raise ValueError(
-            f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(adata.layers.keys())}."
+            f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(layer_names(adata))}."
         )
-    return _not_empty(adata.layers[layer], names, f"adata.layers[{layer!r}]")
+    return _checked(adata.layers[layer], names, f"adata.layers[{layer!r}]")
 
 
-def _not_empty(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarray, str]:
+def _checked(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarray, str]:
     n_cells, n_features = values.shape
     if n_cells == 0 or n_features == 0:
         raise ValueError(f"{source} has {n_cells} cells and {n_features} features; at least one of each is needed.")
@@ -73,6 +79,10 @@ def _not_empty(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.nda
         raise ValueError(
             f"Gene names must be unique, but {int((counts > 1).sum())} occur more than once: "
             f"{listed(unique[counts > 1])}. Call adata.var_names_make_unique() first."
+        )
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{values.mask.sum()} values of {source} are masked. Fill them (numpy.ma.filled), or leave their cells out."
         )
     return values, names, source
 
@@ -118,7 +128,7 @@ def read_matrix(
         duplicated.
     """
     values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
-    if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+    if values.dtype.kind not in "buif":
         raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
     if by_block and is_on_disk(values):
         prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)

@@ -96,6 +96,18 @@ class Recipe:
     max_value: float | None
     moments: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Raise ValueError unless the parts, which may come from a file, fit together."""
+        if self.kind not in _SAID:
+            raise ValueError(f"kind of a recipe must be one of {listed(_SAID)}, but {self.kind!r} was passed.")
+        unknown = {*self.genes, *self.excluded} - {*self.input_genes}
+        if unknown:
+            raise ValueError(f"genes of a recipe must be among its input genes, which {listed(unknown)} are not.")
+        if self.moments.shape != (4, len(self.genes)) or not (self.moments[[1, 3]] > 0).all():
+            raise ValueError(f"moments of a recipe must be those of its {len(self.genes)} genes.")
+        if not 0 <= self.target_sum < np.inf or not (self.max_value is None or self.max_value > 0):
+            raise ValueError(f"a recipe cannot have target_sum {self.target_sum!r} and max_value {self.max_value!r}.")
+
     @classmethod
     def fit(
         cls,

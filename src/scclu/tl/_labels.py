@@ -58,7 +58,7 @@ def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -
     return pd.Categorical(values, categories=[name for name in order if name in present])
 
 
-def check_key(key: Any, *taken: str) -> str:
+def check_key(key: Any, *taken: str | None) -> str:
     """Return `key` if it is a name and not that of a column that the call reads."""
     if not isinstance(key, str) or not key:
         raise TypeError(f"key_added must be a name, but {key!r} was passed.")

@@ -17,6 +17,8 @@ from scclu.pp import in_memory, select_matrix
 from scclu.pp.disk import is_on_disk
 from scclu.pp.neighbors import select_neighbors
 
+from ._labels import check_key
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,12 +38,41 @@ def h5ad_safe(value: Any) -> Any:
     return str(value)
 
 
-def writable(adata: AnnData, *, copy: bool) -> AnnData:
-    """What results are written to: a copy, or `adata` itself, which is no view any more."""
+def write_results(
+    adata: AnnData,
+    *,
+    copy: bool,
+    obs: Mapping[str, Any] | None = None,
+    obsm: Mapping[str, Any] | None = None,
+    uns: Mapping[str, Any] | None = None,
+) -> AnnData:
+    """Write all results to a copy, or to `adata` itself, which is no view any more; or none, if one cannot be.
+
+    Colours that a figure left in ``uns`` for another number of labels are dropped.
+    """
     if copy:
-        return adata.to_memory() if adata.isbacked else adata.copy()
-    if adata.is_view:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    elif adata.is_view:
         adata._init_as_actual(adata.copy())
+    results = [(adata.obs, obs or {}), (adata.obsm, obsm or {}), (adata.uns, uns or {})]
+    before = [{name: target[name] for name in new if name in target} for target, new in results]
+    try:
+        for target, new in results:
+            for name, value in new.items():
+                target[name] = value
+    except BaseException:
+        for (target, new), old in zip(results, before, strict=True):
+            for name in new:
+                if name in old:
+                    target[name] = old[name]
+                elif name in target:
+                    del target[name]
+        raise
+    for name, labels in (obs or {}).items():
+        if isinstance(labels, pd.Categorical):
+            colors = adata.uns.get(f"{name}_colors")
+            if colors is not None and len(colors) != len(labels.categories):
+                del adata.uns[f"{name}_colors"]
     return adata
 
 
@@ -109,9 +140,13 @@ def train_model(
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
         raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}. There are: {', '.join(sorted(allowed))}.")
-    if not isinstance(key_added, str) or not key_added:
-        raise TypeError(f"key_added must be a name, but {key_added!r} was passed.")
     neighbors_key = model_kwargs.get("neighbors_key")
+    check_key(key_added, neighbors_key)
+    if use_rep == f"X_{key_added}":
+        raise ValueError(
+            f"use_rep must not be {use_rep!r}, which this call writes: what it reads would be lost. "
+            "Pass another key_added."
+        )
     shell = model_input(
         adata,
         layer=layer,
@@ -133,18 +168,22 @@ def write_clusters(
     labels = model.predict()
     confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
     n_clusters = int(labels.max()) + 1
-    adata = writable(adata, copy=copy)
-    adata.obs[key] = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
-    adata.obs[f"{key}_confidence"] = confidence
-    adata.obsm[f"X_{key}"] = model.get_latent_representation()
-    adata.uns[key] = {
+    about = {
         "params": h5ad_safe(params),
         "n_clusters": n_clusters,
         "n_clusters_source": model.n_clusters_source,
         "history": h5ad_safe(model.history_),
     }
     if model.snapshots_ is not None:
-        adata.uns[key]["snapshots"] = asdict(model.snapshots_)
+        about["snapshots"] = asdict(model.snapshots_)
+    clusters = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={key: clusters, f"{key}_confidence": confidence},
+        obsm={f"X_{key}": model.get_latent_representation()},
+        uns={key: about},
+    )
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
     results = (adata,) * copy + (model,) * return_model
     return results if len(results) == 2 else results[0] if results else None

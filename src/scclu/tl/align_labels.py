@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
 from ._labels import as_column, check_key, read_labels
-from ._write import h5ad_safe, writable
+from ._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,13 +78,18 @@ def align_labels(
                 name = f"{key}_{name}"
             order.append(name)
         names[row] = partners.get(row, name)
-    adata = writable(adata, copy=copy)
-    adata.obs[key_added] = as_column(names[labels.codes], order, unassigned="")
-    adata.uns[key_added] = {
-        "params": h5ad_safe({"key": key, "reference_key": reference_key}),
-        "overlap": overlap.astype(np.int64),
-        "clusters": np.array(labels.categories, dtype=str),
-        "reference": np.array(reference.categories, dtype=str),
-        "names": names.astype(str),
-    }
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={key_added: as_column(names[labels.codes], order, unassigned="")},
+        uns={
+            key_added: {
+                "params": h5ad_safe({"key": key, "reference_key": reference_key}),
+                "overlap": overlap.astype(np.int64),
+                "clusters": np.array(labels.categories, dtype=str),
+                "reference": np.array(reference.categories, dtype=str),
+                "names": names.astype(str),
+            }
+        },
+    )
     return adata if copy else None

@@ -15,10 +15,11 @@ from scclu.model._checks import check_number
 from scclu.pp.genes import GeneMatch, match_genes
 from scclu.pp.lognorm import log_normalised
 from scclu.pp.matrix import Matrix, listed
+from scclu.train import one_at_a_time
 
 from ._labels import as_column, check_key, read_labels
 from ._markers import comparable_groups, marker_scores, overlap_scores, top_markers
-from ._write import h5ad_safe, writable
+from ._write import h5ad_safe, write_results
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class _Expression(NamedTuple):
     source: str
 
 
+@one_at_a_time
 def annotate(
     adata: AnnData,
     groupby: str,
@@ -137,28 +139,33 @@ def annotate(
     if single:
         _warn(f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.")
 
-    adata = writable(adata, copy=copy)
-    adata.obs[key] = as_column(names[labels.codes], list(scores.columns), unassigned)
-    adata.uns[key] = {
-        "params": h5ad_safe(
-            {
-                "groupby": groupby,
-                "evidence": kind,
-                "reference_key": None if reference is None else reference_key,
-                "n_genes": n_genes,
-                "min_score": threshold,
-                "unassigned": unassigned,
-                "values": expression.source,
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={key: as_column(names[labels.codes], list(scores.columns), unassigned)},
+        uns={
+            key: {
+                "params": h5ad_safe(
+                    {
+                        "groupby": groupby,
+                        "evidence": kind,
+                        "reference_key": None if reference is None else reference_key,
+                        "n_genes": n_genes,
+                        "min_score": threshold,
+                        "unassigned": unassigned,
+                        "values": expression.source,
+                    }
+                ),
+                "scores": scores.to_numpy(dtype=np.float64),
+                "clusters": np.array(scores.index, dtype=str),
+                "types": np.array(scores.columns, dtype=str),
+                "names": names.astype(str),
+                "unmatched_genes": np.array(match.unmatched, dtype=str),
+                "case_matched_genes": np.array([f"{a} -> {b}" for a, b in match.by_case.items()], dtype=str),
+                "unmatched_types": np.array(lost, dtype=str),
             }
-        ),
-        "scores": scores.to_numpy(dtype=np.float64),
-        "clusters": np.array(scores.index, dtype=str),
-        "types": np.array(scores.columns, dtype=str),
-        "names": names.astype(str),
-        "unmatched_genes": np.array(match.unmatched, dtype=str),
-        "case_matched_genes": np.array([f"{a} -> {b}" for a, b in match.by_case.items()], dtype=str),
-        "unmatched_types": np.array(lost, dtype=str),
-    }
+        },
+    )
     logger.info("Wrote obs[%r] and uns[%r].", key, key)
     return adata if copy else None
 

@@ -11,8 +11,10 @@ import numpy as np
 from scclu.cluster import find_n_clusters, most_clusters
 from scclu.model._checks import check_number
 from scclu.pp import canonical_order, read_matrix
+from scclu.train import one_at_a_time
 
-from ._write import h5ad_safe, writable
+from ._labels import check_key
+from ._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@one_at_a_time
 def choose_n_clusters(
     adata: AnnData,
     *,
@@ -86,8 +89,7 @@ def choose_n_clusters(
     """
     if not isinstance(use_rep, str):
         raise TypeError(f"use_rep must be a key of adata.obsm, but {use_rep!r} was passed.")
-    if not isinstance(key_added, str) or not key_added:
-        raise TypeError(f"key_added must be a name, but {key_added!r} was passed.")
+    check_key(key_added)
     check_number("random_state", random_state, integer=True, low=0, below=2**32)
     embedding, _, source = read_matrix(adata, layer=None, use_rep=use_rep)
     k_range = _check_range(k_range, len(embedding), source)
@@ -102,14 +104,19 @@ def choose_n_clusters(
         found.leiden_k,
         key_added,
     )
-    adata = writable(adata, copy=copy)
     params = {"use_rep": use_rep, "k_range": k_range, "random_state": random_state}
-    adata.uns[key_added] = {
-        "k": found.k,
-        "leiden_k": found.leiden_k,
-        "table": found.table,
-        "params": h5ad_safe(params | {"n_cells": found.n_cells, "leiden_range": found.leiden_range}),
-    }
+    adata = write_results(
+        adata,
+        copy=copy,
+        uns={
+            key_added: {
+                "k": found.k,
+                "leiden_k": found.leiden_k,
+                "table": found.table,
+                "params": h5ad_safe(params | {"n_cells": found.n_cells, "leiden_range": found.leiden_range}),
+            }
+        },
+    )
     return (found.k, adata) if copy else found.k
 
 

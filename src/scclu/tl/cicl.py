@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.model import CICL
+from scclu.train import one_at_a_time
 
 from ._write import train_model, write_clusters
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_at_a_time
 def cicl(
     adata: AnnData,
     n_clusters: int | None = None,
@@ -29,6 +32,7 @@ def cicl(
     num_nodes: int = 1,
     precision: str = "auto",
     n_snapshots: int = 0,
+    checkpoint_dir: str | Path | None = None,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -52,7 +56,7 @@ def cicl(
         Use this key of ``adata.obsm`` in place of genes.
     preset
         ``"default"`` or ``"paper"``: the settings that are not given.
-    max_epochs, batch_size, accelerator, devices, strategy, num_nodes, precision, n_snapshots
+    max_epochs, batch_size, accelerator, devices, strategy, num_nodes, precision, n_snapshots, checkpoint_dir
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
     key_added
         Name of the results.
@@ -111,6 +115,7 @@ def cicl(
             "num_nodes": num_nodes,
             "precision": precision,
             "n_snapshots": n_snapshots,
+            "checkpoint_dir": checkpoint_dir,
         },
     )
     return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)

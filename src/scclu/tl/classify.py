@@ -10,9 +10,10 @@ import numpy as np
 from scclu.model import CellClassifier
 from scclu.model._checks import check_choice, check_number
 from scclu.model.classifier import METHODS, Method
+from scclu.train import one_at_a_time
 
 from ._labels import as_column, check_key, read_labels
-from ._write import h5ad_safe, writable
+from ._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@one_at_a_time
 def fit_classifier(
     adata: AnnData,
     labels_key: str,
@@ -96,6 +98,7 @@ def fit_classifier(
     return classifier
 
 
+@one_at_a_time
 def classify(
     adata: AnnData,
     classifier: CellClassifier,
@@ -165,21 +168,26 @@ def classify(
     names = np.where(
         probabilities.max(axis=1) >= threshold, classifier.classes[probabilities.argmax(axis=1)], unassigned
     )
-    adata = writable(adata, copy=copy)
-    adata.obs[key] = as_column(names, list(classifier.classes), unassigned)
-    adata.obsm[f"{key}_proba"] = probabilities
-    adata.uns[key] = {
-        "params": h5ad_safe(
-            {
-                "method": classifier.method,
-                "labels_key": classifier.labels_key,
-                "use_rep": classifier.use_rep if use_rep is None else use_rep,
-                "threshold": float(threshold),
-                "unassigned": unassigned,
-                "temperature": classifier.temperature,
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={key: as_column(names, list(classifier.classes), unassigned)},
+        obsm={f"{key}_proba": probabilities},
+        uns={
+            key: {
+                "params": h5ad_safe(
+                    {
+                        "method": classifier.method,
+                        "labels_key": classifier.labels_key,
+                        "use_rep": classifier.use_rep if use_rep is None else use_rep,
+                        "threshold": float(threshold),
+                        "unassigned": unassigned,
+                        "temperature": classifier.temperature,
+                    }
+                ),
+                "classes": np.array(classifier.classes, dtype=str),
             }
-        ),
-        "classes": np.array(classifier.classes, dtype=str),
-    }
+        },
+    )
     logger.info("Wrote obs[%r], obsm['%s_proba'] and uns[%r].", key, key, key)
     return adata if copy else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.model import ScSiameseClu
+from scclu.train import one_at_a_time
 
 from ._write import train_model, write_clusters
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_at_a_time
 def scsiameseclu(
     adata: AnnData,
     n_clusters: int | None = None,
@@ -29,6 +32,7 @@ def scsiameseclu(
     devices: int | list[int] | str = "auto",
     precision: str = "auto",
     n_snapshots: int = 0,
+    checkpoint_dir: str | Path | None = None,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -59,7 +63,7 @@ def scsiameseclu(
         weights and directions; ``None`` joins cells to their nearest by Pearson correlation.
     preset
         ``"default"`` or ``"paper"``: the settings that are not given.
-    max_epochs, batch_size, accelerator, devices, precision, n_snapshots
+    max_epochs, batch_size, accelerator, devices, precision, n_snapshots, checkpoint_dir
         As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
     key_added
         Name of the results.
@@ -122,6 +126,7 @@ def scsiameseclu(
             "devices": devices,
             "precision": precision,
             "n_snapshots": n_snapshots,
+            "checkpoint_dir": checkpoint_dir,
         },
         count_layers=() if model_kwargs.get("zinb_weight") == 0 else (None, "counts", counts_layer),
     )

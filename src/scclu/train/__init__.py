@@ -3,7 +3,7 @@
 from .batches import CellBatches, batch_tensor, embed_cells
 from .plan import CICLPlan
 from .runner import fit
-from .seed import isolated_randomness
+from .seed import isolated_randomness, one_at_a_time
 from .snapshots import SnapshotRecorder, Snapshots
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "embed_cells",
     "fit",
     "isolated_randomness",
+    "one_at_a_time",
 ]

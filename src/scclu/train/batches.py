@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -67,6 +67,14 @@ class MinibatchSampler(Sampler):
                 self._left = np.array_split(self._rng.permutation(self.n_cells), self.n_batches)[::-1]
             yield self._left.pop()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its passes."""
+        return {"rng": self._rng.bit_generator.state, "left": self._left}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._rng.bit_generator.state, self._left = state_dict["rng"], list(state_dict["left"])
+
 
 class Minibatch(NamedTuple):
     """The cells of a minibatch that one device gets.
@@ -120,6 +128,14 @@ class CellBatches(pl.LightningDataModule):
         super().__init__()
         self.matrix = matrix
         self.sampler = MinibatchSampler(matrix.shape[0], batch_size, seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its passes over the cells."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.sampler.load_state_dict(state_dict)
 
     def train_dataloader(self) -> DataLoader:
         """The loader that Lightning asks for."""

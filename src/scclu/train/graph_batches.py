@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from scipy import sparse
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from scclu.graph import GraphViews, induced_subgraph, partition_graph, shuffled_unions
 from scclu.module.scsiameseclu import CellBatch
@@ -121,6 +121,24 @@ class GraphBatches(pl.LightningDataModule):
         factors = torch.from_numpy(self._counts.size_factors[rows])
         return batch_tensor(self._counts.matrix, rows), factors, torch.from_numpy(some)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its passes over the cells, and what is set between epochs."""
+        return {
+            "rng": self._rng.bit_generator.state,
+            "parts": self._parts,
+            "left": self._left,
+            "pruned": {name: getattr(self.pruned, name) for name in ("data", "indices", "indptr")},
+            "target": self.target,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._rng.bit_generator.state = state_dict["rng"]
+        self._parts, self._left, self.target = state_dict["parts"], list(state_dict["left"]), state_dict["target"]
+        pruned = state_dict["pruned"]
+        shape = self.adjacency.shape
+        self.prune(sparse.csr_matrix((pruned["data"], pruned["indices"], pruned["indptr"]), shape=shape))
+
     def transfer_batch_to_device(self, batch: CellBatch, device: torch.device, dataloader_idx: int) -> CellBatch:
         """Lightning does not know sparse operators."""
         return batch.to(device)
@@ -130,10 +148,14 @@ class GraphBatches(pl.LightningDataModule):
         return DataLoader(_Epoch(self), batch_size=None)
 
 
-class _Epoch(IterableDataset):
+class _Epoch(Dataset):
+    """Batches are made when they are asked for: Lightning would fetch one ahead of a dataset without a length."""
+
     def __init__(self, batches: GraphBatches):
         self.batches = batches
 
-    def __iter__(self) -> Iterator[CellBatch]:
-        for _ in range(EPOCH_STEPS):
-            yield self.batches.next_batch()
+    def __len__(self) -> int:
+        return EPOCH_STEPS
+
+    def __getitem__(self, step: int) -> CellBatch:
+        return self.batches.next_batch()

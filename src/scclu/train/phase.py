@@ -52,7 +52,7 @@ class PhasePlan(HistoryPlan):
         """Bring up to date what is kept during an epoch."""
         if self._refresh is not None:
             with torch.no_grad():
-                self._refresh(self.current_epoch)
+                self._refresh(self.n_epochs)
 
     def training_step(self, batch: CellBatch) -> torch.Tensor:
         """One batch, in float32: sparse products know no other precision."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -29,18 +29,23 @@ class HistoryPlan(pl.LightningModule):
         self.history: dict[str, list[float]] = defaultdict(list)
         self._epoch: dict[str, list[torch.Tensor]] = defaultdict(list)
 
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that are closed."""
+        return len(self.history["loss"]) if "loss" in self.history else 0
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What training changes beside the network: processes of its own hand it back with the weights."""
+        return {"history": dict(self.history)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`get_extra_state` gave."""
+        self.history = defaultdict(list, state["history"])
+
     def record(self, **values: torch.Tensor) -> None:
         """Take the losses of a step."""
         for name, value in values.items():
             self._epoch[name].append(value.detach())
-
-    def get_extra_state(self) -> dict[str, list[float]]:
-        """The history, which a training in processes of its own hands back with the weights."""
-        return dict(self.history)
-
-    def set_extra_state(self, state: dict[str, list[float]]) -> None:
-        """Take it."""
-        self.history = defaultdict(list, state)
 
     def on_train_epoch_end(self) -> None:
         """Close an epoch; one transfer from the device for each loss."""
@@ -96,6 +101,15 @@ class CICLPlan(HistoryPlan):
         self._one_cycle = one_cycle
         self._centroid_refresh = centroid_refresh
         self._centroids: np.ndarray | None = None
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """As the base, and the centroids that the next K-means starts from."""
+        return super().get_extra_state() | {"centroids": self._centroids}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """As the base."""
+        super().set_extra_state(state)
+        self._centroids = state["centroids"]
 
     def _set_centroids(self, centroids: np.ndarray) -> None:
         self._centroids = centroids

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -81,6 +83,14 @@ class JointRefresh:
                 self.set_clusters(embedding)
             return
         self._set_target(embedding)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in training."""
+        return {"changed": self.changed, "last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.changed, self._last = list(state_dict["changed"]), state_dict["last"]
 
     def _prune(self, embedding: torch.Tensor) -> None:
         if self.edge_drop:

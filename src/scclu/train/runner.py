@@ -17,6 +17,9 @@ from scvi.train import Trainer
 from scvi.train._progress import ProgressBar
 from tqdm.auto import tqdm
 
+from .checkpoint import Checkpoint
+from .plan import HistoryPlan
+
 
 class StderrProgressBar(ProgressBar):
     """scvi-tools' progress bar, on standard error: standard output belongs to the user."""
@@ -26,6 +29,11 @@ class StderrProgressBar(ProgressBar):
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
         """The bar of a training, one step an epoch."""
         return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
+
+    def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
+        """Leave no bar behind."""
+        if getattr(self, "main_progress_bar", None) is not None:
+            self.main_progress_bar.close()
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -47,7 +55,7 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 
 
 def fit(
-    plan: pl.LightningModule,
+    plan: HistoryPlan,
     data: pl.LightningDataModule,
     *,
     max_epochs: int,
@@ -57,15 +65,20 @@ def fit(
     enable_progress_bar: bool = True,
     description: str = "Training",
     callbacks: Sequence[pl.Callback] = (),
+    checkpoint: Checkpoint | None = None,
     **trainer_kwargs: Any,
 ) -> None:
-    """Train, with scvi-tools' progress bar and without files.
+    """Train, with scvi-tools' progress bar and without files; with a checkpoint, what is left to be trained.
 
     Raises
     ------
     KeyboardInterrupt
         If the user interrupts: Lightning would end the Python process instead.
     """
+    if checkpoint is not None:
+        if not checkpoint.begin(plan):
+            return
+        callbacks = [checkpoint, *callbacks]
     accelerator, lightning_devices, _ = parse_device_args(
         accelerator=accelerator, devices=devices, return_device="torch"
     )
@@ -88,7 +101,7 @@ def fit(
         trainer = Trainer(
             accelerator=accelerator,
             devices=lightning_devices,
-            max_epochs=max_epochs,
+            max_epochs=max_epochs - plan.n_epochs,
             precision=resolve_precision(precision, accelerator),
             benchmark=False,
             logger=False,

@@ -66,6 +66,15 @@ class SnapshotRecorder(pl.Callback):
         self._epoch += 1
         self._snapshot(plan)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Snapshots and epochs so far (Lightning's name)."""
+        return {"epoch": self._epoch, "taken": self._taken}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._epoch = state_dict["epoch"]
+        self._taken = {epoch: (embedding, labels) for epoch, (embedding, labels) in state_dict["taken"].items()}
+
     def _snapshot(self, plan: pl.LightningModule) -> None:
         if self._epoch not in self._due or self._epoch in self._taken:
             return

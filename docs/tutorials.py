@@ -1,0 +1,96 @@
+"""Execute the tutorials from a clean state: ``python docs/tutorials.py`` (``make tutorials``) stores their output."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+FOLDER = Path(__file__).parent / "tutorials"
+# of the training, which a reader of the stored notebook does not need
+PROGRESS = re.compile(r"(Epoch \d+/\d+|Training(: \w+)?): ")
+ENVIRONMENT = {
+    # a test runner may have asked for no pictures
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    # tqdm would warn that progress bars need one more package
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
+
+
+def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
+    """Run all cells of a notebook in order, in a new kernel and an empty folder.
+
+    Parameters
+    ----------
+    path
+        The notebook; it is not written.
+    timeout
+        Seconds that a cell may take.
+
+    Returns
+    -------
+    The notebook with its new output, without progress bars and without metadata that differ from run to run.
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        If a cell raises.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            kernel_name="python3",
+            resources={"metadata": {"path": folder}},
+            record_timing=False,
+        )
+        client.execute(env=os.environ | ENVIRONMENT)
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _smaller(output.data["image/png"])
+    return notebook
+
+
+def _is_progress(output: nbformat.NotebookNode) -> bool:
+    lines = re.split(r"[\r\n]+", output.get("text", "")) if output.output_type == "stream" else []
+    return bool(lines) and all(PROGRESS.match(line) for line in lines if line.strip())
+
+
+def _smaller(picture: str) -> str:
+    """The same picture in 256 colours: a third of the bytes."""
+    written = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB").quantize(dither=Image.Dither.NONE).save(
+        written, format="png", optimize=True
+    )
+    return base64.b64encode(written.getvalue()).decode()
+
+
+def main(names: list[str]) -> None:
+    """Execute the notebooks of these names, or all, and store them."""
+    paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.glob("*.ipynb"))
+    for path in paths:
+        print(path.name, flush=True)
+        nbformat.write(execute(path), path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,79 @@
+"""The tutorials run from a clean state, and are stored as they ran."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
+MACHINE = re.compile(r"/(home|root|tmp|usr|work|Users|private|var)/|[A-Z]:\\\\", re.ASCII)
+
+by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path):
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def outputs(path):
+    return [output for cell in code_cells(path) for output in cell["outputs"]]
+
+
+def is_picture(output):
+    return bool(output.get("data", {}).get("image/png"))
+
+
+def test_there_are_six():
+    assert len(NOTEBOOKS) == 6
+
+
+@by_name
+def test_stored_as_it_ran_in_order(path):
+    cells = code_cells(path)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+
+
+@by_name
+def test_stored_with_pictures_and_without_errors_or_warnings(path):
+    stored = outputs(path)
+    assert sum(is_picture(output) for output in stored) >= 3
+    assert not [output for output in stored if output["output_type"] == "error" or output.get("name") == "stderr"]
+
+
+@by_name
+def test_stored_file_is_small_and_of_no_machine(path):
+    notebook = json.loads(path.read_text())
+    assert path.stat().st_size < 400_000
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    assert notebook["metadata"]["language_info"] == {"name": "python"}
+    for cell in notebook["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}
+        assert not MACHINE.search("".join(cell["source"]))
+    texts = [json.dumps({key: value for key, value in output.items() if key != "data"}) for output in outputs(path)]
+    texts += [
+        json.dumps(text) for output in outputs(path) for kind, text in output.get("data", {}).items() if "text" in kind
+    ]
+    assert not [text for text in texts if MACHINE.search(text) or "Epoch" in text]
+
+
+@by_name
+def test_listed_on_the_page(path):
+    assert f"]({path.name})" in (path.parent / "index.md").read_text()
+
+
+@by_name
+def test_runs_from_a_clean_state(path, monkeypatch):
+    for package in ("nbclient", "ipykernel"):
+        pytest.importorskip(package, reason=f"{package} executes the tutorials; it is in the dependency group test")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import tutorials
+
+    executed = tutorials.execute(path)
+    assert any(is_picture(output) for cell in executed.cells for output in cell.get("outputs", []))
+    assert [cell.source for cell in executed.cells if cell.cell_type == "code"] == [
+        "".join(cell["source"]) for cell in code_cells(path)
+    ]

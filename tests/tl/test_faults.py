@@ -1,0 +1,159 @@
+"""A clustering that is interrupted, or fails, at any step leaves no trace."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from tqdm.auto import tqdm
+
+import scclu
+from conftest import simulated_counts
+from scclu.tl._write import write_results
+from shared_checks import global_random_state, snapshot
+
+SOURCE = str(Path(scclu.__file__).parent)
+# steps of Lightning and torch that are looked at beside scclu's own functions
+OTHERS = {"backward", "optimizer_step", "on_train_batch_end", "step"}
+CALLS = {
+    "cicl": {"n_hidden": 8, "max_epochs": 2, "batch_size": 40, "cluster_method": "kmeans"},
+    "scsiameseclu": {"max_epochs": 2, "gene_hidden": (8,), "graph_hidden": (8,), "cluster_method": "assignment"},
+}
+# faults are made at the first call of each of these, at its middle and last ones, and at others
+STEPS = {
+    "cicl": ["recipe.fit", "cicl._new_module", "plan.training_step", "kmeans.kmeans", "_write.write_results"],
+    "scsiameseclu": [
+        "recipe.fit",
+        "knn.pearson_knn",
+        "phase.training_step",
+        "refresh.__call__",
+        "_write.write_results",
+    ],
+}
+N_FAULTS = 40
+
+
+def cluster(tool, adata):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        getattr(scclu.tl, tool)(adata, 3, accelerator="cpu", **CALLS[tool])
+
+
+class Watch:
+    """Sees the calls of scclu's functions and of steps of training, and makes a fault at one of them."""
+
+    def __init__(self, at=None, fault=None):
+        self.names = []
+        self._at = at
+        self._fault = fault
+
+    def __call__(self, frame, event, arg):
+        path, name = frame.f_code.co_filename, frame.f_code.co_name
+        if path.startswith(SOURCE) or (name in OTHERS and ("lightning" in path or "torch/optim" in path)):
+            self.names.append(f"{Path(path).stem}.{name}")
+            if len(self.names) - 1 == self._at:
+                sys.settrace(None)
+                self._fault()
+
+    def __enter__(self):
+        self._before = sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._before)
+
+
+class InjectedError(Exception):
+    pass
+
+
+def fail():
+    raise InjectedError
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def places(names, steps):
+    """Calls at which faults are made: those of the steps, then any others."""
+    chosen = []
+    for step in steps:
+        at = [i for i, name in enumerate(names) if name == step]
+        assert at, f"no {step} among the calls"
+        chosen += [at[0], at[len(at) // 2], at[-1]]
+    rng = np.random.default_rng(0)
+    others = rng.permutation(len(names)).tolist()
+    return list(dict.fromkeys([*chosen, *others]))[:N_FAULTS]
+
+
+def surroundings():
+    """What is the process's, and must be as it was."""
+    return {
+        "random": global_random_state(),
+        "handler": signal.getsignal(signal.SIGINT),
+        "threads": {thread.name for thread in threading.enumerate()},
+        "processes": [child.pid for child in psutil.Process().children()],
+        "bars": len(getattr(tqdm, "_instances", ())),
+        "filters": list(warnings.filters),
+        "log": logging.getLogger("lightning.pytorch").level,
+        "numpy": np.geterr(),
+        "torch": (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            torch.get_default_dtype(),
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark,
+        ),
+    }
+
+
+@pytest.mark.parametrize("tool", CALLS)
+def test_faults(tool, count):
+    """Interrupts (Ctrl-C) and exceptions at steps of preparation, of each phase of training, clustering and writing"""
+    reference = simulated_counts(60, 30)
+    cluster(tool, reference)
+    with Watch() as seen:
+        cluster(tool, simulated_counts(60, 30))
+    adata = simulated_counts(60, 30)
+    before, around = snapshot(adata), surroundings()
+    faults = [(press_ctrl_c, KeyboardInterrupt), (fail, InjectedError)]
+    for n, at in enumerate(places(seen.names, STEPS[tool])):
+        fault, error = faults[n % 2]
+        with pytest.raises(error), Watch(at, fault):
+            cluster(tool, adata)
+        assert snapshot(adata) == before, seen.names[at]
+        assert surroundings() == around, seen.names[at]
+        count()
+    cluster(tool, adata)
+    np.testing.assert_array_equal(adata.obs[tool], reference.obs[tool])
+    np.testing.assert_array_equal(adata.obsm[f"X_{tool}"], reference.obsm[f"X_{tool}"])
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_writing_all_or_nothing(view):
+    """What was written before a failure is taken back, also over earlier results."""
+    adata = simulated_counts()
+    adata.obs["old"], adata.obsm["old"], adata.uns["old"] = "a", np.ones((120, 2)), {"a": 1}
+    adata = adata[:] if view else adata
+    before = snapshot(adata)
+    with pytest.raises(ValueError):
+        write_results(
+            adata,
+            copy=False,
+            obs={"old": np.arange(120), "new": np.arange(120)},
+            uns={"old": 2, "new": 3},
+            obsm={"old": np.zeros((120, 3)), "new": np.zeros((120, 3)), "wrong": np.zeros((3, 3))},
+        )
+    assert snapshot(adata) == before

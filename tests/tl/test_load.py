@@ -1,0 +1,112 @@
+"""Calls side by side, and many calls in a row."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import anndata as ad
+import pytest
+
+import scclu
+from conftest import QUICK, simulated_counts
+from scclu.train import one_at_a_time
+from shared_checks import assert_equal_results, global_random_state, result
+
+ARGUMENTS = {"cicl": QUICK, "scsiameseclu": {"max_epochs": 2, "accelerator": "cpu"}}
+# other seeds, so that one call's random numbers would show in another's
+CALLS = [("cicl", 1, 3), ("cicl", 2, None), ("scsiameseclu", 3, 3), ("cicl", 4, 4), ("scsiameseclu", 5, None)]
+
+
+def call(method: str, seed: int, n_clusters: int | None):
+    adata = simulated_counts(60, 40)
+    getattr(scclu.tl, method)(adata, n_clusters, random_state=seed, **ARGUMENTS[method])
+    return result(adata, method)
+
+
+def test_threads(count):
+    """Calls in two threads at once, each with the result that it has alone."""
+    alone = [call(*arguments) for arguments in CALLS]
+    state, filters = global_random_state(), list(warnings.filters)
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(call, *zip(*CALLS * 2, strict=True)))
+    assert global_random_state() == state and warnings.filters == filters
+    for ours, expected in zip(together, alone * 2, strict=True):
+        assert_equal_results(ours, expected)
+        count()
+
+
+def test_processes(tmp_path, count):
+    """Processes at once, each with the result that it has alone."""
+    given = tmp_path / "in.h5ad"
+    simulated_counts(60, 40).write_h5ad(given)
+    running = []
+    try:
+        for method, seed in (("cicl", 1), ("scsiameseclu", 2), ("cicl", 3)):
+            output = tmp_path / f"{seed}.h5ad"
+            options = [f"--set={name}={value}" for name, value in ARGUMENTS[method].items()]
+            arguments = [given, output, "--method", method, "--n-clusters", "3", "--seed", str(seed), *options]
+            command = [sys.executable, "-m", "scclu", "cluster", *arguments]
+            running.append((method, seed, output, subprocess.Popen(command, stderr=subprocess.DEVNULL)))
+        for method, seed, output, process in running:
+            assert process.wait() == 0
+            assert_equal_results(result(ad.read_h5ad(output), method), call(method, seed, 3))
+            count()
+    finally:
+        for *_, process in running:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
+def test_fork_while_another_thread_calls():
+    """A child does not wait for a thread of its parent."""
+    inside, done = threading.Event(), threading.Event()
+    wait = one_at_a_time(lambda: (inside.set(), done.wait()))
+    thread = threading.Thread(target=wait)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        caller = threading.Thread(target=one_at_a_time(lambda: None), daemon=True)
+        caller.start()
+        caller.join(10)
+        os._exit(caller.is_alive())
+    status = os.waitpid(child, 0)[1]
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+LEAK = """
+import logging, os, pickle, sys
+from pathlib import Path
+import scclu
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+adata, method, arguments, n_calls = pickle.load(sys.stdin.buffer)
+for i in range(10 + n_calls):
+    if i == 10:
+        before = resident_mb()
+    getattr(scclu.tl, method)(adata, 3, random_state=i, **arguments)
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux' /proc")
+@pytest.mark.parametrize("method", ARGUMENTS)
+def test_memory(method, count):
+    """Calls in a row in one process, after ten to warm up; they leak less than 50 MB."""
+    n_calls = 50
+    given = pickle.dumps((simulated_counts(60, 40), method, ARGUMENTS[method] | {"max_epochs": 1}, n_calls))
+    done = subprocess.run([sys.executable, "-c", LEAK], input=given, capture_output=True, check=True)
+    assert float(done.stdout) < 50
+    count(n_calls)

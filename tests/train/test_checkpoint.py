@@ -1,0 +1,235 @@
+"""A training that was stopped goes on to the same result."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+
+import scclu.train.checkpoint as checkpoint
+import training_process
+from conftest import simulated_counts
+from scclu.model import CICL, ScSiameseClu
+from scclu.model import _checkpoints as files
+
+MODELS = {
+    "cicl": (CICL, {"n_hidden": 16, "cluster_method": "kmeans"}, {"max_epochs": 4, "batch_size": 30}),
+    "minibatch": (
+        CICL,
+        {"n_hidden": 16, "cluster_method": "kmeans", "centroid_refresh": "minibatch", "noise_scale": 1.0},
+        {"max_epochs": 4, "batch_size": 50},
+    ),
+    "scsiameseclu": (
+        ScSiameseClu,
+        {"gene_hidden": (16,), "graph_hidden": (16,), "cluster_method": "assignment"},
+        {"max_epochs": 2, "batch_size": 50},
+    ),
+}
+QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "n_snapshots": 3}
+
+
+class Stopped(Exception):
+    pass
+
+
+class StopAt(pl.Callback):
+    """Stops a training after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def on_train_batch_end(self, *_):
+        self.left -= 1
+        if self.left == 0:
+            raise Stopped
+
+
+def make(name, **changes):
+    cls, arguments, _ = MODELS[name]
+    adata = simulated_counts(seed=changes.pop("cells", 0))
+    cls.setup_anndata(adata)
+    return cls(adata, 3, **{**arguments, **changes})
+
+
+def train(model, name, **arguments):
+    model.train(**{**MODELS[name][2], **QUIET, **arguments})
+    return model
+
+
+def stop(name, folder, steps, **arguments):
+    with pytest.raises(Stopped):
+        train(make(name), name, checkpoint_dir=folder, callbacks=[StopAt(steps)], **arguments)
+
+
+def assert_same(model, other):
+    np.testing.assert_array_equal(model.predict(), other.predict())
+    np.testing.assert_array_equal(model.get_latent_representation(), other.get_latent_representation())
+    assert model.history.keys() == other.history.keys()
+    for key in model.history:
+        np.testing.assert_array_equal(model.history[key], other.history[key])
+    for part in ("epoch", "embedding", "clusters"):
+        np.testing.assert_array_equal(getattr(model.snapshots_, part), getattr(other.snapshots_, part))
+
+
+@pytest.fixture
+def every_epoch(monkeypatch):
+    monkeypatch.setattr(checkpoint, "_SHARE", np.inf)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_stopped_training(name, tmp_path, every_epoch, monkeypatch, count):
+    """Trainings stopped at a step of each epoch and phase that go on to the bit as one that was not"""
+    whole = train(make(name), name)
+    taken_up = []
+    set_random_states = checkpoint.set_random_states
+    monkeypatch.setattr(checkpoint, "set_random_states", lambda states: (taken_up.append(1), set_random_states(states)))
+    for steps in range(1, 30, 4) if name == "scsiameseclu" else range(1, 12, 2):
+        stop(name, tmp_path, steps)
+        assert_same(train(make(name), name, checkpoint_dir=tmp_path), whole)
+        assert list(tmp_path.iterdir()) == []
+        count()
+    assert len(taken_up) >= 3
+
+
+def test_stopped_twice(tmp_path, every_epoch):
+    whole = train(make("cicl"), "cicl")
+    stop("cicl", tmp_path, 6)
+    stop("cicl", tmp_path, 4)
+    assert_same(train(make("cicl"), "cicl", checkpoint_dir=tmp_path), whole)
+
+
+def test_checkpoints_change_nothing(tmp_path, every_epoch):
+    for name in MODELS:
+        assert_same(train(make(name), name, checkpoint_dir=tmp_path), train(make(name), name))
+
+
+CHANGES = {
+    "cells": ({"cells": 1}, {}),
+    "seed": ({"random_state": 1}, {}),
+    "temperature": ({"temperature": 0.7}, {}),
+    "max_epochs": ({}, {"max_epochs": 5}),
+    "batch_size": ({}, {"batch_size": 40}),
+    "n_snapshots": ({}, {"n_snapshots": 2}),
+    "precision": ({}, {"precision": "bf16-mixed"}),
+    "gradient_clip_val": ({}, {"gradient_clip_val": 1.0}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_training(tmp_path, every_epoch, change):
+    """It starts anew, says so, and leaves the other's checkpoint alone."""
+    stop("cicl", tmp_path, 6)
+    (left,) = tmp_path.iterdir()
+    kept = {path.name: path.read_bytes() for path in left.iterdir()}
+    model, arguments = CHANGES[change]
+    with pytest.warns(UserWarning, match=f"checkpoints of other trainings only .{left.name}.: .*starts anew"):
+        train(make("cicl", **model), "cicl", checkpoint_dir=tmp_path, **arguments)
+    assert {path.name: path.read_bytes() for path in left.iterdir()} == kept
+    assert list(tmp_path.iterdir()) == [left]
+
+
+def test_moved_checkpoint(tmp_path, every_epoch):
+    """Under the name of another training it is refused, and the difference is named."""
+    stop("cicl", tmp_path / "one", 6)
+    stop("cicl", tmp_path / "two", 6, max_epochs=5)
+    (one,), (two,) = (tmp_path / "one").iterdir(), (tmp_path / "two").iterdir()
+    for path in two.iterdir():
+        path.rename(one / path.name)
+    with pytest.raises(ValueError, match="checkpoint of another training, which differs in training.*Delete it"):
+        train(make("cicl"), "cicl", checkpoint_dir=tmp_path / "one")
+
+
+@pytest.mark.parametrize("file", ["checkpoint.json", "checkpoint.safetensors"])
+def test_damaged_checkpoint(tmp_path, every_epoch, file):
+    stop("cicl", tmp_path, 6)
+    (folder,) = tmp_path.iterdir()
+    content = bytearray((folder / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / file).write_bytes(content)
+    with pytest.raises(ValueError, match=f"The checkpoint in {folder} is damaged"):
+        train(make("cicl"), "cicl", checkpoint_dir=tmp_path)
+
+
+def test_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="checkpoint_dir must be a folder, but .* is a file"):
+        train(make("cicl"), "cicl", checkpoint_dir=tmp_path / "file")
+
+
+def test_disk_full(tmp_path, every_epoch, monkeypatch):
+    """Training goes on without checkpoints, and says so."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write_model", full)
+    with pytest.warns(UserWarning, match="No checkpoint could be written.*No space left on device.*goes on"):
+        model = train(make("cicl"), "cicl", checkpoint_dir=tmp_path)
+    assert model.is_trained
+
+
+def test_saving_is_a_small_share(tmp_path, monkeypatch):
+    """A slow disk is written to seldom."""
+    saves = []
+    monkeypatch.setattr(files, "write_model", lambda *_, **__: (saves.append(1), time.sleep(0.3)))
+    train(make("cicl"), "cicl", checkpoint_dir=tmp_path, max_epochs=20)
+    assert 1 <= len(saves) <= 3
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that have imported everything, but trained nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training_process"])
+    return context
+
+
+@pytest.mark.parametrize("tool", training_process.ARGUMENTS)
+def test_killed_process(processes, tool, tmp_path, count):
+    """Trainings killed (SIGKILL) at random moments, which other processes take to the same clusters"""
+
+    def start(name):
+        result = tmp_path / f"{name}.json"
+        process = processes.Process(target=training_process.cluster, args=(tool, tmp_path / str(name), result))
+        process.start()
+        while process.is_alive() and not result.with_suffix(".started").exists():
+            time.sleep(0.01)
+        return process, result
+
+    process, result = start("never killed")
+    begin = time.monotonic()
+    process.join()
+    seconds, labels = time.monotonic() - begin, result.read_text()
+    rng = np.random.default_rng(0)
+    taken_up = 0
+    for n in range(10):
+        victim, result = start(n)
+        victim.join(float(rng.uniform(0.1, 0.9)) * seconds)
+        victim.kill()
+        victim.join()
+        taken_up += bool(list((tmp_path / str(n)).glob("*/checkpoint.json")))
+        result.unlink(missing_ok=True)
+        process, result = start(n)
+        process.join()
+        assert process.exitcode == 0 and result.read_text() == labels
+        assert list((tmp_path / str(n)).iterdir()) == []
+        count()
+    assert taken_up >= 3
+
+
+@pytest.mark.parametrize("tool", training_process.ARGUMENTS)
+def test_processes_and_threads(processes, tool, tmp_path, count):
+    """Processes of one and of two threads that give the same clusters for the same seed"""
+    labels = []
+    for n, n_threads in enumerate((1, 1, 2)):
+        result = tmp_path / f"{n}.json"
+        process = processes.Process(target=training_process.cluster, args=(tool, None, result, n_threads))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        labels.append(result.read_text())
+        count()
+    assert len(set(labels)) == 1
