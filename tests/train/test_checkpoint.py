@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 
+import anndata as ad
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import training_process
 from conftest import simulated_counts
 from scclu.model import CICL, ScSiameseClu
 from scclu.model import _checkpoints as files
+from scclu.pp import read_matrix
 
 MODELS = {
     "cicl": (CICL, {"n_hidden": 16, "cluster_method": "kmeans"}, {"max_epochs": 4, "batch_size": 30}),
@@ -47,9 +49,10 @@ class StopAt(pl.Callback):
             raise Stopped
 
 
-def make(name, **changes):
+def make(name, adata=None, **changes):
     cls, arguments, _ = MODELS[name]
-    adata = simulated_counts(seed=changes.pop("cells", 0))
+    if adata is None:
+        adata = simulated_counts(seed=changes.pop("cells", 0))
     cls.setup_anndata(adata)
     return cls(adata, 3, **{**arguments, **changes})
 
@@ -59,9 +62,9 @@ def train(model, name, **arguments):
     return model
 
 
-def stop(name, folder, steps, **arguments):
+def stop(name, folder, steps, adata=None, **arguments):
     with pytest.raises(Stopped):
-        train(make(name), name, checkpoint_dir=folder, callbacks=[StopAt(steps)], **arguments)
+        train(make(name, adata), name, checkpoint_dir=folder, callbacks=[StopAt(steps)], **arguments)
 
 
 def assert_same(model, other):
@@ -99,6 +102,25 @@ def test_stopped_twice(tmp_path, every_epoch):
     stop("cicl", tmp_path, 6)
     stop("cicl", tmp_path, 4)
     assert_same(train(make("cicl"), "cicl", checkpoint_dir=tmp_path), whole)
+
+
+def test_cells_on_disk(tmp_path, every_epoch):
+    simulated_counts().write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    whole = train(make("cicl", backed), "cicl")
+    stop("cicl", tmp_path / "state", 6, backed)
+    assert list((tmp_path / "state").rglob("checkpoint.json"))
+    assert_same(train(make("cicl", backed), "cicl", checkpoint_dir=tmp_path / "state"), whole)
+    backed.file.close()
+
+
+def test_digest_of_cells_on_disk(tmp_path):
+    simulated_counts().write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    matrix = read_matrix(backed, by_block=True)[0]
+    others = [matrix.reordered(np.arange(matrix.shape[0])[::-1]), matrix.transformed(lambda block: 2 * block, 60)]
+    assert len({files.data_digest(other) for other in (matrix, matrix, *others)}) == 3
+    backed.file.close()
 
 
 def test_checkpoints_change_nothing(tmp_path, every_epoch):

@@ -27,7 +27,7 @@ _SCRIPT = """
     from conftest import simulated_counts
 
     adata = simulated_counts(301)
-    model = scclu.tl.cicl(adata, 3, devices=2, strategy="ddp", return_model=True, **{call})
+    model = scclu.tl.cicl(adata, 3, devices=2, strategy="ddp", checkpoint_dir="state", return_model=True, **{call})
     state = {{name: value.numpy() for name, value in model.module.state_dict().items()}}
     np.savez(f"rank{{os.environ['LOCAL_RANK']}}.npz", loss=model.history["loss"], labels=model.predict(), **state)
 """
@@ -41,6 +41,7 @@ def test_two_processes_equal_one(tmp_path):
     ended = subprocess.run(command, cwd=tmp_path, env=os.environ | threads, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert "Warning" not in ended.stderr
+    assert list((tmp_path / "state").iterdir()) == []
     adata = simulated_counts(301)
     CICL.setup_anndata(adata)
     model = CICL(adata, 3)
