@@ -45,9 +45,9 @@ def test_written_counts_are_the_same(tmp_path):
 
 
 def test_scale_writes_a_table_and_a_figure(tmp_path, capsys):
-    assert main(["benchmark", "scale", "--cells", "300", "--genes", "80", "--out", str(tmp_path)]) == 0
+    assert main(["benchmark", "scale", "--cells", "500", "--genes", "1000", "--out", str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "scaling.csv")
-    assert table["method"].tolist() == list(METHODS) and (table["cells"] == 300).all()
+    assert table["method"].tolist() == list(METHODS) and (table["cells"] == 500).all()
     assert (table[[*PHASES]] > 0).all(axis=None) and (table["peak_gb"] > 0).all()
     np.testing.assert_allclose(table[[*PHASES]].sum(axis=1), table["seconds"], rtol=0.01)
     assert (table["ari"] > 0.2).all()
