@@ -26,7 +26,8 @@ demo: $(STAMP)
 	$(BIN)/python -m scclu demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	# one thread for each process, since the processes share the cores
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -13,12 +13,9 @@ from scipy import sparse
 from reliability import (  # noqa: F401
     count,
     pytest_addoption,
-    pytest_collection_finish,
     pytest_configure,
-    pytest_deselected,
+    pytest_itemcollected,
     pytest_runtest_makereport,
-    pytest_sessionfinish,
-    pytest_terminal_summary,
 )
 
 QUICK = {"max_epochs": 3, "n_hidden": 16, "accelerator": "cpu"}

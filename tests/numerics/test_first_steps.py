@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from first_steps import N_STEPS, Setting, first_losses
 
 from conftest import simulated_counts
+from first_steps import N_STEPS, Setting, first_losses
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(
     ("method", "preset"), [("cicl", "default"), ("scsiameseclu", "default"), ("scsiameseclu", "paper")]
 )
-def test_finite(model, precision, count):
-    """First 50 steps of training with finite losses and weights, on simulated cells"""
+def test_finite(method, preset, precision, count):
+    """First 50 steps of training with finite losses and weights, on simulated cells."""
     for seed in range(3):
-        setting = Setting(*model.split(), precision, seed, "simulated")
+        setting = Setting(method, preset, precision, seed, "simulated")
         losses, finite = first_losses(simulated_counts(100, 40), 3, setting)
         assert finite and len(losses) == N_STEPS and np.isfinite(losses).all()
         count()
