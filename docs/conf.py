@@ -59,6 +59,7 @@ maximum_signature_line_length = 88
 # where a package keeps them inside: these are the names on the packages' own pages
 _PAGE_NAMES = {
     "AnnData": "anndata.AnnData",
+    "Path": "pathlib.Path",
     "ArrayLike": "numpy.typing.ArrayLike",
     "Axes": "matplotlib.axes.Axes",
     "anndata._core.anndata.AnnData": "anndata.AnnData",

@@ -150,7 +150,8 @@ def test_classify_writes_what_it_says(tmp_path):
     assert new.uns["type_predicted"]["classes"].tolist() == ["t0", "t1", "t2"]
     report = scclu.metrics.classification_report(new.obs["type"], new.obs["type_predicted"])
     assert report.accuracy > 0.9
-    new.write_h5ad(tmp_path / "cells.h5ad")
+    # writing makes categories of texts
+    new.copy().write_h5ad(tmp_path / "cells.h5ad")
     back = ad.read_h5ad(tmp_path / "cells.h5ad")
     assert_nested_equal(back.uns["type_predicted"], new.uns["type_predicted"])
     assert back.obs["type_predicted"].tolist() == new.obs["type_predicted"].tolist()
