@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -21,8 +22,10 @@ _GROUPS = 300
 _POWERS = (0.25, 0.5, 0.75)
 _DIMENSIONS = (12, 15, 20)
 _KMEANS_POWERS = (0.0, 0.25)
+# votes are cast for K clusters and for fewer: a dominant type that K cuts in two is whole there
+_SHARES_OF_K = (0.7, 1.0)
 # the share of votes that count; the rest are those that agree least with the others
-_KEPT = 0.8
+_KEPT = 0.6
 
 
 def consensus(
@@ -37,9 +40,9 @@ def consensus(
 
     No single clustering is right for all data: K-means cuts a dominant type in two, mixtures of one covariance follow
     elongated types, and a cell far from the origin counts for more or less as its row is scaled. So nine mixtures with
-    a shared covariance (three row scalings x three numbers of principal components) and two K-means vote, and eleven
-    more for each further representation of the same cells. The fifth of the votes that agree least with the others (by
-    mean adjusted Rand index) is left out. Cells with like votes are gathered in at most 300 groups, and average linkage
+    a shared covariance (three row scalings x three numbers of principal components) and two K-means vote, each for K
+    clusters and for 0.7 K (rounded up), and as many for each further representation of the same cells. The two fifths
+    of the votes that agree least with the others (by mean adjusted Rand index) are left out. Cells with like votes are gathered in at most 300 groups, and average linkage
     on the share of votes that two groups have in common (co-association) joins the groups into `n_clusters`. Time and
     memory are linear in the number of cells.
 
@@ -67,7 +70,8 @@ def consensus(
         # scikit-learn takes seeds below 2^32
         seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
         views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
-        votes = np.column_stack([vote for view in views for vote in _votes(*view, n_clusters, seeds)])
+        numbers = [math.ceil(share * n_clusters) for share in _SHARES_OF_K]
+        votes = np.column_stack([vote for view in views for k in numbers for vote in _votes(*view, k, seeds)])
         return _join(votes, n_clusters, random_state)
 
 
