@@ -205,7 +205,8 @@ def test_saving_is_a_small_share(tmp_path, monkeypatch):
 def processes():
     """Processes that have imported everything, but trained nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_process"])
+    # modules of the tests are not on its path: what it cannot import it leaves out without a word
+    context.set_forkserver_preload(["scclu.model", "scclu.train", "torch._dynamo", "ot"])
     return context
 
 

@@ -38,13 +38,14 @@ def consensus(
 ) -> np.ndarray:
     """The partition that Gaussian mixtures and K-means agree on.
 
-    No single clustering is right for all data: K-means cuts a dominant type in two, mixtures of one covariance follow
-    elongated types, and a cell far from the origin counts for more or less as its row is scaled. So nine mixtures with
-    a shared covariance (three row scalings x three numbers of principal components) and two K-means vote, each for K
-    clusters and for 0.7 K (rounded up), and as many for each further representation of the same cells. The two fifths
-    of the votes that agree least with the others (by mean adjusted Rand index) are left out. Cells with like votes are gathered in at most 300 groups, and average linkage
-    on the share of votes that two groups have in common (co-association) joins the groups into `n_clusters`. Time and
-    memory are linear in the number of cells.
+    No single clustering is right for all data: K-means cuts a dominant type in two, mixtures of one covariance
+    follow elongated types, and a cell far from the origin counts for more or less as its row is scaled. So nine
+    mixtures with a shared covariance (three row scalings x three numbers of principal components) and two K-means
+    vote, each for K clusters and for 0.7 K (rounded up), and as many for each further representation of the same
+    cells. The two fifths of the votes that agree least with the others (by mean adjusted Rand index) are left out.
+    Cells with like votes are gathered in at most 300 groups, and average linkage on the share of votes that two
+    groups have in common (co-association) joins the groups into `n_clusters`. Time and memory are linear in the
+    number of cells.
 
     Parameters
     ----------
