@@ -27,8 +27,8 @@ def is_picture(output):
     return bool(output.get("data", {}).get("image/png"))
 
 
-def test_there_are_six():
-    assert len(NOTEBOOKS) == 6
+def test_there_are_seven():
+    assert len(NOTEBOOKS) == 7
 
 
 @by_name

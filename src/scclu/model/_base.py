@@ -26,7 +26,6 @@ from scclu.cluster import find_n_clusters
 from scclu.cluster.final import REFERENCE_CELLS
 from scclu.nn import student_t
 from scclu.pp import Recipe, canonical_order, read_matrix, reordered
-from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
 from scclu.train import SnapshotRecorder, Snapshots, embed_cells, one_at_a_time
 from scclu.train.checkpoint import Checkpoint, Stateful
@@ -34,7 +33,7 @@ from scclu.train.checkpoint import Checkpoint, Stateful
 from ._checkpoints import checkpointing, data_digest
 from ._checks import check_number
 from ._files import check_finite, damage, read_model, write_model
-from ._views import input_views
+from ._views import common_components, input_views
 
 logger = logging.getLogger(__name__)
 _X = "X"
@@ -88,16 +87,18 @@ class ClusteringModel(BaseModelClass):
         matrix = reordered(matrix, self._order)
         is_representation = self._setup_args()["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
+        how: dict[str, Any] = {
+            "kind": self.recipe.kind,
+            "is_representation": is_representation,
+            "random_state": self.random_state,
+        }
         if with_views:
-            self._views = input_views(
-                matrix[:REFERENCE_CELLS],
-                names,
-                source,
-                kind=self.recipe.kind,
-                is_representation=is_representation,
-                random_state=self.random_state,
-            )
-        self.n_clusters, self.n_clusters_source = self._resolve_n_clusters(n_clusters)
+            self._views = input_views(matrix[:REFERENCE_CELLS], names, source, **how)
+        if n_clusters is None:
+            components = common_components(matrix[:REFERENCE_CELLS], names, source, **how)
+            self.n_clusters, self.n_clusters_source = self._find_n_clusters(components), "stability"
+        else:
+            self.n_clusters, self.n_clusters_source = int(n_clusters), "user"
 
     @classmethod
     def setup_anndata(
@@ -140,11 +141,7 @@ class ClusteringModel(BaseModelClass):
         return read_matrix(adata, **self._setup_args(), by_block=self.reads_blocks)
 
     @one_at_a_time
-    def _resolve_n_clusters(self, n_clusters: int | None) -> tuple[int, str]:
-        """K and where it comes from; unknown K is found on the principal components of the input."""
-        if n_clusters is not None:
-            return int(n_clusters), "user"
-        components = input_components(self._matrix, self.recipe.moments, self.recipe.max_value, self.random_state)
+    def _find_n_clusters(self, components: np.ndarray) -> int:
         found = find_n_clusters(components, random_state=self.random_state)
         logger.info(
             "n_clusters: %d, the most stable and best separated number between the %d and %d communities that Leiden "
@@ -153,7 +150,7 @@ class ClusteringModel(BaseModelClass):
             *found.leiden_range,
             found.n_cells,
         )
-        return found.k, "stability"
+        return found.k
 
     # -- results ------------------------------------------------------------------------------------------------------
 

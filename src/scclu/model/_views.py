@@ -14,6 +14,7 @@ from scclu.graph.normalize import symmetric_normalize
 from scclu.graph.operator import SparseOperator
 from scclu.nn.projection import FeatureProjection
 from scclu.pp import Recipe
+from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
 from scclu.pp.recipe import Kind
 
@@ -71,6 +72,32 @@ def input_views(
         _components(matrix, names, source, how, kind, is_representation, random_state) for how in (_PLAIN, _CAPPED)
     )
     return plain, capped
+
+
+def common_components(
+    matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
+) -> np.ndarray:
+    """Principal components on which the number of clusters is found, the same for all models and presets.
+
+    Parameters
+    ----------
+    matrix, names, source, kind, is_representation, random_state
+        As in :func:`input_views`.
+
+    Returns
+    -------
+    ``(min(n_cells, 5000), <= 20)`` float32.
+    """
+    recipe, values = Recipe.fit(
+        matrix,
+        names,
+        source,
+        **_CAPPED.recipe,
+        max_value=_CAPPED.max_value,
+        kind=kind,
+        is_representation=is_representation,
+    )
+    return input_components(values, recipe.moments, recipe.max_value, random_state)
 
 
 def diffused(features: np.ndarray, graph: sparse.csr_matrix | None = None) -> np.ndarray:
