@@ -35,7 +35,7 @@ def test_average_linkage_equals_scipy():
     rng = np.random.default_rng(0)
     points = rng.standard_normal((25, 3))
     distance = np.linalg.norm(points[:, None] - points, axis=2)
-    mine = module.average_linkage(distance.copy(), np.ones(25), 5)
+    mine = module.average_linkage(distance.copy(), np.full(25, 2), 5)
     assert ari(fcluster(linkage(squareform(distance, checks=False), "average"), 5, "maxclust"), mine) == 1
 
 
@@ -43,9 +43,21 @@ def test_average_linkage_weighs_groups_by_their_cells():
     """A group of three cells is the same as the three cells."""
     points = np.array([[0.0], [0.0], [0.0], [1.0], [2.1], [2.1], [5.0]])
     groups, sizes = np.unique(points, return_counts=True)
-    expanded = module.average_linkage(np.abs(points - points.T), np.ones(7), 2)
-    grouped = module.average_linkage(np.abs(groups[:, None] - groups), sizes, 2)
+    expanded = module.average_linkage(np.abs(points - points.T), np.full(7, 2), 2)
+    grouped = module.average_linkage(np.abs(groups[:, None] - groups), 2 * sizes, 2)
     assert ari(expanded, np.repeat(grouped, sizes)) == 1
+
+
+def test_average_linkage_makes_no_cluster_of_one_cell():
+    points = np.array([0.0, 0.05, 1.0, 1.1, 2.2, 2.3, 9.0])[:, None]
+    distance = np.abs(points - points.T)
+    sizes = np.ones(7)
+    np.testing.assert_array_equal(module.average_linkage(distance, sizes, 3), [0, 0, 1, 1, 2, 2, 2])
+    # where there are two of it, it is one
+    sizes[6] = 2
+    np.testing.assert_array_equal(module.average_linkage(distance, sizes, 3), [0, 0, 0, 0, 1, 1, 2])
+    # cells alone are clusters where there are no others
+    np.testing.assert_array_equal(module.average_linkage(distance, np.ones(7), 6), [0, 0, 1, 2, 3, 4, 5])
 
 
 def test_more_votes_than_groups(blobs, monkeypatch):

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from scclu.graph import diffusion
 from scclu.graph.diffusion import diffuse, n_diffusion_steps
-from scclu.graph.edges import drop_weak_edges
+from scclu.graph.edges import drop_weak_edges, edge_cosine
 from scclu.graph.knn import pearson_knn
 from scclu.graph.normalize import row_normalize, symmetric_normalize
 from scclu.graph.operator import SparseOperator
@@ -129,6 +129,24 @@ def test_drop_weak_edges(cells):
     gone = (graph.toarray() > 0) & ~kept
     assert cosine[gone].max() <= cosine[kept].min()
     assert drop_weak_edges(graph, cells, 0.0).nnz == graph.nnz
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5])
+def test_drop_weak_edges_refuses(path_graph, fraction):
+    with pytest.raises(ValueError, match=rf"fraction must be in \[0, 1\), but {fraction} was passed"):
+        drop_weak_edges(path_graph, np.eye(4), fraction)
+
+
+def test_edge_cosine_in_chunks(cells):
+    """Edges are handled a few at a time; short rows count as long ones, and a row of zeros is like none."""
+    short = (1e-3 * cells[:20]).astype(np.float32)
+    short[3] = 0
+    rows, columns = np.triu_indices(20, 1)
+    found = edge_cosine(short, rows, columns, chunk=7)
+    unit = cells[:20] / np.linalg.norm(cells[:20], axis=1, keepdims=True)
+    unit[3] = 0
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, (unit @ unit.T)[rows, columns], atol=1e-6)
 
 
 def test_partition_covers_every_cell_once(cells):

@@ -158,7 +158,11 @@ def _agreement(one_hot: sparse.csr_matrix, n_votes: int) -> np.ndarray:
 
 
 def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Average linkage of groups that stand for `sizes` cells each, down to `n_clusters`.
+    """Average linkage of groups that stand for `sizes` cells each, down to `n_clusters` of two cells or more.
+
+    A cell that is like no other stays alone to the end and would take a cluster from a type. So groups are joined as
+    long as `n_clusters` of more than one cell are left, and cells that are still alone then go to the nearest of these.
+    Where there never are so many, cells alone count as clusters.
 
     Parameters
     ----------
@@ -173,16 +177,32 @@ def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) ->
     -------
     Cluster of each group, ``(n_groups,)`` int.
     """
-    distance = distance.astype(np.float64)
-    np.fill_diagonal(distance, np.inf)
+    between = distance.astype(np.float64)
+    np.fill_diagonal(between, np.inf)
     weight = sizes.astype(np.float64)
     labels = np.arange(len(sizes))
+    last = None
     for _ in range(len(sizes) - n_clusters):
-        i, j = np.unravel_index(distance.argmin(), distance.shape)
-        merged = (weight[i] * distance[i] + weight[j] * distance[j]) / (weight[i] + weight[j])
-        distance[i] = distance[:, i] = merged
-        distance[i, i] = np.inf
-        distance[j] = distance[:, j] = np.inf
+        if (weight > 1).sum() >= n_clusters:
+            last = labels.copy()
+        i, j = np.unravel_index(between.argmin(), between.shape)
+        merged = (weight[i] * between[i] + weight[j] * between[j]) / (weight[i] + weight[j])
+        between[i] = between[:, i] = merged
+        between[i, i] = np.inf
+        between[j] = between[:, j] = np.inf
         weight[i] += weight[j]
+        weight[j] = 0
         labels[labels == labels[j]] = labels[i]
+    if last is not None and (weight > 1).sum() < n_clusters:
+        labels = _join_cells_alone(last, distance, sizes)
     return np.unique(labels, return_inverse=True)[1]
+
+
+def _join_cells_alone(labels: np.ndarray, distance: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Put cells that are alone in their cluster to the nearest of the other clusters."""
+    _, codes = np.unique(labels, return_inverse=True)
+    member = (codes[:, None] == np.arange(codes.max() + 1)) * sizes[:, None]
+    weight = member.sum(axis=0)
+    several = weight > 1
+    nearest = np.where(several, distance @ member / weight, np.inf).argmin(axis=1)
+    return np.where(several[codes], codes, nearest)
