@@ -64,9 +64,23 @@ def test_classification_report_by_hand():
     assert report.per_class["precision"].tolist() == pytest.approx([2 / 3, 1])
     assert report.per_class["recall"].tolist() == pytest.approx([2 / 3, 1 / 2])
     assert report.f1 == pytest.approx((2 / 3 + 2 / 3) / 2) and report.recall == pytest.approx(7 / 12)
+    assert report.precision == pytest.approx((2 / 3 + 1) / 2)
     assert report.per_class["n_cells"].tolist() == [3, 2]
     assert report.confusion.to_numpy().tolist() == [[2, 0, 1], [1, 1, 0]]
     assert report.confusion.columns.tolist() == ["B", "T", "Unknown"]
+    assert report.confusion.index.tolist() == report.per_class.index.tolist() == ["B", "T"]
+
+
+def test_classification_report_of_other_names():
+    """A name that sorts before the classes comes after them; a class that is never predicted has a precision of 0."""
+    report = metrics.classification_report(["B", "B", "T"], ["A", "B", "A"])
+    assert report.confusion.columns.tolist() == ["B", "T", "A"]
+    assert report.confusion.to_numpy().tolist() == [[1, 0, 1], [0, 0, 1]]
+    assert report.per_class["precision"].tolist() == [1, 0]
+
+
+def test_classification_report_compares_as_written():
+    assert metrics.classification_report([1, "B", 2.5], ["1", "B", "2.5"]).accuracy == 1
 
 
 def test_classification_report_equals_scikit_learn():

@@ -31,7 +31,8 @@ def test_finds_blobs_of_very_different_sizes(blobs, method):
     assert (np.diff(np.bincount(labels)) <= 0).all()
 
 
-def test_average_linkage_equals_scipy():
+def test_average_linkage_equals_scipy(monkeypatch):
+    monkeypatch.setattr(module, "_TEMPER", 0.0)
     rng = np.random.default_rng(0)
     points = rng.standard_normal((25, 3))
     distance = np.linalg.norm(points[:, None] - points, axis=2)
@@ -48,16 +49,31 @@ def test_average_linkage_weighs_groups_by_their_cells():
     assert ari(expanded, np.repeat(grouped, sizes)) == 1
 
 
-def test_average_linkage_makes_no_cluster_of_one_cell():
+@pytest.mark.parametrize(
+    ("sizes", "n_clusters", "expected"),
+    [
+        # the cell at 9 is alone, and goes to the nearest cluster
+        ([1, 1, 1, 1, 1, 1, 1], 3, [0, 0, 1, 1, 2, 2, 2]),
+        # where there are two of it, it is one
+        ([1, 1, 1, 1, 1, 1, 2], 3, [0, 0, 0, 0, 1, 1, 2]),
+        # cells alone are clusters where there are no others
+        ([1, 1, 1, 1, 1, 1, 1], 6, [0, 0, 1, 2, 3, 4, 5]),
+        ([1, 1, 1, 1, 1, 1, 1], 1, [0, 0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_average_linkage_makes_no_cluster_of_one_cell(sizes, n_clusters, expected):
     points = np.array([0.0, 0.05, 1.0, 1.1, 2.2, 2.3, 9.0])[:, None]
+    labels = module.average_linkage(np.abs(points - points.T), np.array(sizes), n_clusters)
+    assert ari(expected, labels) == 1
+    assert labels.max() == n_clusters - 1
+
+
+def test_average_linkage_cuts_a_small_cluster_before_a_large_one():
+    """The halves of the large cluster are a little farther apart than those of the small one."""
+    points = np.array([0.0, 1.1, 10.0, 11.0])[:, None]
     distance = np.abs(points - points.T)
-    sizes = np.ones(7)
-    np.testing.assert_array_equal(module.average_linkage(distance, sizes, 3), [0, 0, 1, 1, 2, 2, 2])
-    # where there are two of it, it is one
-    sizes[6] = 2
-    np.testing.assert_array_equal(module.average_linkage(distance, sizes, 3), [0, 0, 0, 0, 1, 1, 2])
-    # cells alone are clusters where there are no others
-    np.testing.assert_array_equal(module.average_linkage(distance, np.ones(7), 6), [0, 0, 1, 2, 3, 4, 5])
+    assert ari([0, 1, 2, 2], module.average_linkage(distance, np.full(4, 10), 3)) == 1
+    assert ari([0, 0, 1, 2], module.average_linkage(distance, np.array([100, 100, 10, 10]), 3)) == 1
 
 
 def test_more_votes_than_groups(blobs, monkeypatch):

@@ -26,6 +26,8 @@ _KMEANS_POWERS = (0.0, 0.25)
 _SHARES_OF_K = (0.7, 1.0)
 # the share of votes that count; the rest are those that agree least with the others
 _KEPT = 0.6
+# how much later a cluster is cut for its size
+_TEMPER = 0.1
 
 
 def consensus(
@@ -44,8 +46,8 @@ def consensus(
     vote, each for K clusters and for 0.7 K (rounded up), and as many for each further representation of the same
     cells. The two fifths of the votes that agree least with the others (by mean adjusted Rand index) are left out.
     Cells with like votes are gathered in at most 300 groups, and average linkage on the share of votes that two
-    groups have in common (co-association) joins the groups into `n_clusters`, none of one cell. Time and memory are
-    linear in the number of cells.
+    groups have in common (co-association) joins the groups into `n_clusters`, none of one cell
+    (:func:`average_linkage`). Time and memory are linear in the number of cells.
 
     Parameters
     ----------
@@ -158,11 +160,13 @@ def _agreement(one_hot: sparse.csr_matrix, n_votes: int) -> np.ndarray:
 
 
 def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Average linkage of groups that stand for `sizes` cells each, down to `n_clusters` of two cells or more.
+    """Average linkage of groups that stand for `sizes` cells each, cut into `n_clusters` of two cells or more.
 
-    A cell that is like no other stays alone to the end and would take a cluster from a type. So groups are joined as
-    long as `n_clusters` of more than one cell are left, and cells that are still alone then go to the nearest of these.
-    Where there never are so many, cells alone count as clusters.
+    The tree is cut from its root down, where h W^-0.1 is largest: h is the mean distance between the two sides of a
+    node and W the number of its cells. Votes cut a dominant type here and there, so that its halves are far apart; a
+    small type is never cut by them. Cut by h alone, the former would be two clusters and the latter part of another.
+    A cell that is like no other would be cut off first and take a cluster from a type; it goes to the nearest cluster
+    instead. Where there are too few groups for that, cells alone count as clusters.
 
     Parameters
     ----------
@@ -171,38 +175,72 @@ def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) ->
     sizes
         Cells in each group, ``(n_groups,)``.
     n_clusters
-        Where to stop.
+        How many to make.
 
     Returns
     -------
     Cluster of each group, ``(n_groups,)`` int.
     """
-    between = distance.astype(np.float64)
-    np.fill_diagonal(between, np.inf)
-    weight = sizes.astype(np.float64)
-    labels = np.arange(len(sizes))
-    last = None
-    for _ in range(len(sizes) - n_clusters):
-        if (weight > 1).sum() >= n_clusters:
-            last = labels.copy()
-        i, j = np.unravel_index(between.argmin(), between.shape)
-        merged = (weight[i] * between[i] + weight[j] * between[j]) / (weight[i] + weight[j])
-        between[i] = between[:, i] = merged
-        between[i, i] = np.inf
-        between[j] = between[:, j] = np.inf
-        weight[i] += weight[j]
-        weight[j] = 0
-        labels[labels == labels[j]] = labels[i]
-    if last is not None and (weight > 1).sum() < n_clusters:
-        labels = _join_cells_alone(last, distance, sizes)
-    return np.unique(labels, return_inverse=True)[1]
+    tree = _Tree(distance, sizes)
+    for smallest in (2, 1):
+        labels = tree.cut(n_clusters, smallest)
+        if labels.max() == n_clusters - 1:
+            break
+    member = (labels[:, None] == np.arange(labels.max() + 1)) * sizes[:, None]
+    nearest = (distance @ member / member.sum(axis=0)).argmin(axis=1)
+    return np.where(labels < 0, nearest, labels)
 
 
-def _join_cells_alone(labels: np.ndarray, distance: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Put cells that are alone in their cluster to the nearest of the other clusters."""
-    _, codes = np.unique(labels, return_inverse=True)
-    member = (codes[:, None] == np.arange(codes.max() + 1)) * sizes[:, None]
-    weight = member.sum(axis=0)
-    several = weight > 1
-    nearest = np.where(several, distance @ member / weight, np.inf).argmin(axis=1)
-    return np.where(several[codes], codes, nearest)
+class _Tree:
+    """The tree of average linkage: its leaves are the groups, its other nodes the merges, the last one the root."""
+
+    def __init__(self, distance: np.ndarray, sizes: np.ndarray) -> None:
+        self.n_leaves = len(sizes)
+        self.weight = sizes.astype(float).tolist()
+        self.height = [0.0] * self.n_leaves
+        self.sides: list[tuple[int, ...]] = [()] * self.n_leaves
+        between = distance.astype(np.float64)
+        np.fill_diagonal(between, np.inf)
+        node = np.arange(self.n_leaves)
+        for _ in range(self.n_leaves - 1):
+            i, j = np.unravel_index(between.argmin(), between.shape)
+            sides = sorted((int(node[i]), int(node[j])), key=self.weight.__getitem__)
+            weight = self.weight[node[i]], self.weight[node[j]]
+            self.height.append(float(between[i, j]))
+            self.weight.append(sum(weight))
+            self.sides.append(tuple(sides))
+            between[i] = between[:, i] = (weight[0] * between[i] + weight[1] * between[j]) / sum(weight)
+            between[i, i] = np.inf
+            between[j] = between[:, j] = np.inf
+            node[i] = len(self.sides) - 1
+
+    def cut(self, n_clusters: int, smallest: int) -> np.ndarray:
+        """Labels of the leaves, -1 for those cut off with fewer than `smallest` cells; fewer clusters where it must be."""
+        labels = np.zeros(self.n_leaves, int)
+        forks = self._fork(len(self.sides) - 1, 0, smallest)
+        for new in range(1, n_clusters):
+            if not forks:
+                break
+            _, fork, old = first = max(forks)
+            forks.remove(first)
+            lesser, greater = self.sides[fork]
+            labels[labels == old] = -1
+            labels[self._leaves(greater)] = old
+            labels[self._leaves(lesser)] = new
+            forks += self._fork(greater, old, smallest) + self._fork(lesser, new, smallest)
+        return labels
+
+    def _fork(self, node: int, label: int, smallest: int) -> list[tuple[float, int, int]]:
+        """Where cluster `label` would be cut next, and how soon; nothing where it cannot be."""
+        while self.sides[node]:
+            lesser, greater = self.sides[node]
+            if self.weight[lesser] >= smallest:
+                return [(self.height[node] * self.weight[node] ** -_TEMPER, node, label)]
+            node = greater
+        return []
+
+    def _leaves(self, node: int) -> list[int]:
+        nodes = [node]
+        for each in nodes:
+            nodes += self.sides[each]
+        return [each for each in nodes if each < self.n_leaves]
