@@ -37,7 +37,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize(
-    ("labels", "temperature", "chunk_rows"), itertools.product(LABELS, [0.07, 0.5], [None, 1, 3, 14])
+    ("labels", "temperature", "chunk_rows"), list(itertools.product(LABELS, [0.07, 0.5], [None, 1, 3, 14]))
 )
 def test_equals_the_literal_equations(labels, temperature, chunk_rows):
     torch.manual_seed(0)
