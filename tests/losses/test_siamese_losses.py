@@ -164,6 +164,25 @@ def test_sinkhorn_equals_plain_pot(z, sharpness):
     np.testing.assert_allclose(result.plan.sum(0), N * pi, rtol=1e-5)
 
 
+def test_sinkhorn_takes_proportions_of_any_scale(z):
+    log_q = log_student_t(z, z[:5]).numpy()
+    pi = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    one, ten = transport_target(log_q, pi), transport_target(log_q.astype(np.float32), (20 * pi).tolist())
+    np.testing.assert_allclose(ten.proportions, pi)
+    np.testing.assert_allclose(ten.plan, one.plan, atol=1e-5)
+    assert ten.plan.dtype == np.float64
+    np.testing.assert_allclose(one.error, np.abs(one.plan.mean(axis=0) - pi).max())
+    assert isinstance(one.n_iter, int) and one.n_iter > 0
+
+
+def test_sinkhorn_stops_at_its_tolerance(z):
+    log_q = 5 * log_student_t(z, z[:5]).numpy()
+    pi = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    loose, tight = (transport_target(log_q, pi, tolerance=tolerance) for tolerance in (1e-2, 1e-9))
+    assert loose.n_iter < tight.n_iter and loose.converged and tight.converged
+    assert tight.error <= 1e-8 < loose.error
+
+
 def test_sinkhorn_warns_and_takes_empty_clusters(z):
     log_q = log_student_t(z, z[:5]).numpy()
     with pytest.warns(RuntimeWarning, match="did not converge"):
@@ -171,8 +190,24 @@ def test_sinkhorn_warns_and_takes_empty_clusters(z):
     assert not result.converged
     result = transport_target(log_q, np.array([0.5, 0.5, 0, 0, 0]))
     assert np.all(result.plan[:, 2:] == 0) and np.isfinite(result.plan).all()
-    with pytest.raises(ValueError, match="proportions"):
-        transport_target(log_q, np.array([0.5, 0.5]))
+    np.testing.assert_allclose(result.plan[:, :2].mean(axis=0), 0.5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"proportions": [0.5, 0.5]}, "proportions must be 5 non-negative numbers, but .0.5 0.5. was passed"),
+        ({"proportions": [0.5, 0.5, 0, 0, -1]}, "proportions must be 5 non-negative numbers"),
+        ({"proportions": [0.5, 0.5, 0, 0, np.inf]}, "proportions must be 5 non-negative numbers"),
+        ({"proportions": np.zeros(5)}, "^proportions must not all be zero"),
+        ({"log_assignment": np.full((N, 5), np.nan)}, "^log_assignment must be finite: it holds values that are NaN"),
+        ({"sharpness": 0}, "sharpness must be positive, but 0 was passed"),
+    ],
+)
+def test_sinkhorn_says_what_is_wrong(z, change, message):
+    arguments = {"log_assignment": log_student_t(z, z[:5]).numpy(), "proportions": np.full(5, 0.2)} | change
+    with pytest.raises(ValueError, match=message):
+        transport_target(**arguments)
 
 
 def test_isolated_cells_are_finite(z):

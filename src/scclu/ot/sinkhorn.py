@@ -65,6 +65,12 @@ def transport_target(
     -------
     TransportPlan
 
+    Raises
+    ------
+    ValueError
+        If `proportions` are not K non-negative numbers, or all zero, `log_assignment` is not finite, or `sharpness` is
+        not positive.
+
     Warns
     -----
     RuntimeWarning
