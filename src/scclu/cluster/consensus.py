@@ -215,7 +215,7 @@ class _Tree:
             node[i] = len(self.sides) - 1
 
     def cut(self, n_clusters: int, smallest: int) -> np.ndarray:
-        """Labels of the leaves, -1 for those cut off with fewer than `smallest` cells; fewer clusters where it must be."""
+        """Labels of the leaves, -1 for those cut off with fewer than `smallest` cells; fewer clusters where need be."""
         labels = np.zeros(self.n_leaves, int)
         forks = self._fork(len(self.sides) - 1, 0, smallest)
         for new in range(1, n_clusters):
