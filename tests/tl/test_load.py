@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import pickle
 import subprocess
 import sys
 import threading
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import anndata as ad
@@ -15,6 +18,7 @@ import pytest
 
 import scclu
 from conftest import QUICK, simulated_counts
+from scclu.tl import _write
 from scclu.train import one_at_a_time
 from shared_checks import assert_equal_results, global_random_state, result
 
@@ -85,7 +89,7 @@ def test_fork_while_another_thread_calls():
 
 
 LEAK = """
-import logging, os, pickle, sys
+import gc, logging, os, pickle, sys
 from pathlib import Path
 import scclu
 
@@ -95,8 +99,10 @@ def resident_mb():
 adata, method, arguments, n_calls = pickle.load(sys.stdin.buffer)
 for i in range(10 + n_calls):
     if i == 10:
+        gc.collect()
         before = resident_mb()
     getattr(scclu.tl, method)(adata, 3, random_state=i, **arguments)
+gc.collect()  # what waits for the collector is no leak
 print(resident_mb() - before)
 """
 
@@ -110,3 +116,22 @@ def test_memory(method, count):
     done = subprocess.run([sys.executable, "-c", LEAK], input=given, capture_output=True, check=True)
     assert float(done.stdout) < 50
     count(n_calls)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"n_clusters": 10_000}, {"max_epochs": -1}], ids=str)
+@pytest.mark.parametrize("method", ARGUMENTS)
+def test_nothing_holds_the_data_after_a_call(method, arguments, monkeypatch):
+    """scvi-tools keeps every AnnData that was set up; a call's own would keep the user's matrix in memory."""
+    shells = []
+    model_input = _write.model_input
+
+    def remember(*args, **kwargs):
+        shell = model_input(*args, **kwargs)
+        shells.append(weakref.ref(shell))
+        return shell
+
+    monkeypatch.setattr(_write, "model_input", remember)
+    with pytest.raises(ValueError) if arguments else contextlib.nullcontext():
+        getattr(scclu.tl, method)(simulated_counts(60, 40), **({"n_clusters": 3} | ARGUMENTS[method] | arguments))
+    gc.collect()
+    assert [shell() for shell in shells] == [None]

@@ -265,6 +265,7 @@ def _rank(shell: AnnData, key: str, rank_key: str) -> None:
     if len(groups) < len(sizes):
         logger.warning("Clusters of one cell have no markers: %s.", listed(sizes.index[sizes < 2]))
     with warnings.catch_warnings():
-        # of scanpy's own table of many groups
+        # of scanpy's own table of many groups, and of clusters of one cell, which are left out
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        warnings.filterwarnings("ignore", "Group counts matches dof", RuntimeWarning)
         sc.tl.rank_genes_groups(shell, key, groups=groups, key_added=rank_key)

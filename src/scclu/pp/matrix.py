@@ -58,7 +58,8 @@ def select_matrix(
             raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {shape}.")
         names = np.array([f"{use_rep}_{i}" for i in range(values.shape[1])], dtype=object)
         return _checked(values, names, f"adata.obsm[{use_rep!r}]")
-    names = adata.var_names.astype(str).to_numpy(dtype=object)
+    # not astype(str), which since pandas 3 leaves a missing name missing
+    names = np.array([str(name) for name in adata.var_names], dtype=object)
     if layer is None or layer == "X":
         if adata.X is None:
             raise ValueError("adata.X is None. Fill it, or name a layer (layer=) or a representation (use_rep=).")

@@ -155,18 +155,34 @@ def train_model(
         neighbors_key=neighbors_key,
         on_disk=cls.reads_blocks,
     )
-    cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
-    model = cls(shell, n_clusters, **model_kwargs)
-    model.train(**train_kwargs)
+    try:
+        cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
+        model = cls(shell, n_clusters, **model_kwargs)
+        model.train(**train_kwargs)
+    except BaseException:
+        _let_go(cls, shell)
+        raise
     return model
+
+
+def _let_go(cls: type[ClusteringModel], shell: AnnData) -> None:
+    """Take `shell` out of scvi-tools' registers, which would keep it, and the user's matrix, while Python runs."""
+    for register in (cls._setup_adata_manager_store, *cls._per_instance_manager_store.values()):
+        for key in [key for key, manager in register.items() if manager.adata is shell]:
+            del register[key]
 
 
 def write_clusters(
     adata: AnnData, model: ClusteringModel, key: str, params: Mapping[str, Any], *, copy: bool, return_model: bool
 ) -> Any:
     """Write clusters, confidence, embedding and parameters of a trained model; return what the user asked for."""
-    labels = model.predict()
-    confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
+    try:
+        labels = model.predict()
+        confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
+        embedding = model.get_latent_representation()
+    finally:
+        if not return_model:
+            _let_go(type(model), model.adata)
     n_clusters = int(labels.max()) + 1
     about = {
         "params": h5ad_safe(params),
@@ -181,7 +197,7 @@ def write_clusters(
         adata,
         copy=copy,
         obs={key: clusters, f"{key}_confidence": confidence},
-        obsm={f"X_{key}": model.get_latent_representation()},
+        obsm={f"X_{key}": embedding},
         uns={key: about},
     )
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
