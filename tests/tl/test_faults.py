@@ -29,10 +29,18 @@ CALLS = {
 }
 # faults are made at the first call of each of these, at its middle and last ones, and at others
 STEPS = {
-    "cicl": ["recipe.fit", "cicl._new_module", "plan.training_step", "kmeans.kmeans", "_write.write_results"],
+    "cicl": [
+        "recipe.fit",
+        "cicl._new_module",
+        "runner.resolve_precision",
+        "plan.training_step",
+        "kmeans.kmeans",
+        "_write.write_results",
+    ],
     "scsiameseclu": [
         "recipe.fit",
         "knn.pearson_knn",
+        "runner.resolve_precision",
         "phase.training_step",
         "refresh.__call__",
         "_write.write_results",

@@ -85,39 +85,39 @@ def fit(
     handler = signal.getsignal(signal.SIGINT)
     lightning_logger = logging.getLogger("lightning.pytorch")
     level = lightning_logger.level
-    lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
     bar = StderrProgressBar()
     bar.description = description
     callbacks = [*callbacks, bar] if enable_progress_bar else list(callbacks)
-    with warnings.catch_warnings():
-        # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*The number of training batches.*")
-        # there is no early stopping to disable
-        warnings.filterwarnings("ignore", message="early_stopping was automatically disabled")
-        # Lightning's own uses of what torch deprecated
-        warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=lightning_devices,
-            max_epochs=max_epochs - plan.n_epochs,
-            precision=resolve_precision(precision, accelerator),
-            benchmark=False,
-            logger=False,
-            simple_progress_bar=False,
-            callbacks=callbacks,
-            enable_progress_bar=enable_progress_bar,
-            use_distributed_sampler=False,
-            **trainer_kwargs,
-        )
-        try:
+    try:
+        lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
+        with warnings.catch_warnings():
+            # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+            # there is no early stopping to disable
+            warnings.filterwarnings("ignore", message="early_stopping was automatically disabled")
+            # Lightning's own uses of what torch deprecated
+            warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            trainer = Trainer(
+                accelerator=accelerator,
+                devices=lightning_devices,
+                max_epochs=max_epochs - plan.n_epochs,
+                precision=resolve_precision(precision, accelerator),
+                benchmark=False,
+                logger=False,
+                simple_progress_bar=False,
+                callbacks=callbacks,
+                enable_progress_bar=enable_progress_bar,
+                use_distributed_sampler=False,
+                **trainer_kwargs,
+            )
             trainer.fit(plan, data)
-        except SystemExit as exit_:
-            if isinstance(exit_.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from None
-            raise
-        finally:
-            lightning_logger.setLevel(level)
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, handler)
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        lightning_logger.setLevel(level)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
