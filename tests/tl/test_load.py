@@ -98,11 +98,11 @@ def resident_mb():
 
 adata, method, arguments, n_calls = pickle.load(sys.stdin.buffer)
 for i in range(10 + n_calls):
+    gc.collect()  # what waits for the collector is no leak
     if i == 10:
-        gc.collect()
         before = resident_mb()
     getattr(scclu.tl, method)(adata, 3, random_state=i, **arguments)
-gc.collect()  # what waits for the collector is no leak
+gc.collect()
 print(resident_mb() - before)
 """
 
