@@ -164,7 +164,7 @@ def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) ->
 
     The tree is cut from its root down, where h W^-0.1 is largest: h is the mean distance between the two sides of a
     node and W the number of its cells. Votes cut a dominant type here and there, so that its halves are far apart; a
-    small type is never cut by them. Cut by h alone, the former would be two clusters and the latter part of another.
+    small type is seldom cut by them. Cut by h alone, the former may be two clusters and the latter part of another.
     A cell that is like no other would be cut off first and take a cluster from a type; it goes to the nearest cluster
     instead. Where there are too few groups for that, cells alone count as clusters.
 

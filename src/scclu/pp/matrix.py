@@ -58,8 +58,7 @@ def select_matrix(
             raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {shape}.")
         names = np.array([f"{use_rep}_{i}" for i in range(values.shape[1])], dtype=object)
         return _checked(values, names, f"adata.obsm[{use_rep!r}]")
-    # not astype(str), which since pandas 3 leaves a missing name missing
-    names = np.array([str(name) for name in adata.var_names], dtype=object)
+    names = gene_names(adata)
     if layer is None or layer == "X":
         if adata.X is None:
             raise ValueError("adata.X is None. Fill it, or name a layer (layer=) or a representation (use_rep=).")
@@ -69,6 +68,11 @@ def select_matrix(
             f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(layer_names(adata))}."
         )
     return _checked(adata.layers[layer], names, f"adata.layers[{layer!r}]")
+
+
+def gene_names(adata: AnnData) -> np.ndarray:
+    """The names as text; ``astype(str)`` would, since pandas 3, leave a missing name missing."""
+    return np.array([str(name) for name in adata.var_names], dtype=object)
 
 
 def _checked(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarray, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from anndata import AnnData
 from scclu.model._base import ClusteringModel
 from scclu.pp import in_memory, select_matrix
 from scclu.pp.disk import is_on_disk
+from scclu.pp.matrix import gene_names
 from scclu.pp.neighbors import select_neighbors
 
 from ._labels import check_key
@@ -112,7 +114,7 @@ def model_input(
         shell = AnnData(values, obs=obs, var=pd.DataFrame(index=names), layers=layers)
     elif count_layers:
         x = in_memory(adata.X) if None in count_layers and adata.X is not None else None
-        var = pd.DataFrame(index=adata.var_names.astype(str))
+        var = pd.DataFrame(index=gene_names(adata))
         shell = AnnData(x, obs=obs, var=var, layers=layers, obsm={use_rep: values})
     else:
         shell = AnnData(obs=obs, obsm={use_rep: values})
@@ -162,6 +164,8 @@ def train_model(
     except BaseException:
         _let_go(cls, shell)
         raise
+    # Lightning's trainers are cycles of references, and would hold the cells until the collector comes by
+    gc.collect()
     return model
 
 
