@@ -11,7 +11,7 @@ import scclu.tl
 from conftest import simulated_counts
 
 ARGUMENTS = {
-    "cicl": {"n_hidden": 16, "cluster_method": "kmeans", "max_epochs": 12, "batch_size": 30},
+    "cicl": {"n_hidden": 16, "cluster_method": "kmeans", "max_epochs": 24, "batch_size": 30},
     "scsiameseclu": {"cluster_method": "assignment", "max_epochs": 4, "batch_size": 80, "gene_hidden": [16]},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import signal
 import sys
@@ -65,6 +66,8 @@ class Watch:
 
     def __call__(self, frame, event, arg):
         path, name = frame.f_code.co_filename, frame.f_code.co_name
+        if frame.f_code.co_flags & inspect.CO_GENERATOR and frame.f_lineno > frame.f_code.co_firstlineno:
+            return  # a generator goes on, maybe only to be closed as garbage, where Python drops what is raised
         if path.startswith(SOURCE) or (name in OTHERS and ("lightning" in path or "torch/optim" in path)):
             self.names.append(f"{Path(path).stem}.{name}")
             if len(self.names) - 1 == self._at:
