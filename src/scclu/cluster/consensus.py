@@ -46,8 +46,9 @@ def consensus(
     vote, each for K clusters and for 0.7 K (rounded up), and as many for each further representation of the same
     cells. The two fifths of the votes that agree least with the others (by mean adjusted Rand index) are left out.
     Cells with like votes are gathered in at most 300 groups, and average linkage on the share of votes that two
-    groups have in common (co-association) joins the groups into `n_clusters`, none of one cell
-    (:func:`average_linkage`). Time and memory are linear in the number of cells.
+    groups have in common (co-association) makes their tree. It is cut from its root into `n_clusters`, each time where
+    the height, times the number of cells below to the power -0.1, is largest, and never into one cell. Time and memory
+    are linear in the number of cells.
 
     Parameters
     ----------
