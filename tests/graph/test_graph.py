@@ -65,6 +65,18 @@ def test_diffusion_worst_case_signal():
     assert np.linalg.norm(got - exact, axis=0).max() <= 1e-3
 
 
+@pytest.mark.parametrize(("teleport", "tolerance"), [(0.9, 0.9), (0.5, 0.5), (0.2, 0.1), (0.2, 1e-3), (0.05, 1e-4)])
+def test_diffusion_error_is_the_chebyshev_polynomial(teleport, tolerance):
+    """After t steps the error of an eigenvector of eigenvalue s is T_t(s) / T_t(1 / c) of the first guess's."""
+    s, c = np.linspace(-1, 1, 21), 1 - teleport
+    operator = SparseOperator.from_scipy(sparse.diags_array(s), symmetric=True, dtype=torch.float64)
+    got = diffuse(operator, torch.ones(21, 1, dtype=torch.float64), teleport=teleport, tolerance=tolerance)
+    polynomial = np.polynomial.Chebyshev.basis(n_diffusion_steps(teleport, tolerance))
+    exact = teleport / (1 - c * s)
+    expected = exact + polynomial(s) / polynomial(1 / c) * (1 - exact)
+    np.testing.assert_allclose(got[:, 0], expected, rtol=1e-9)
+
+
 def test_diffusion_gradient_is_the_transposed_operator(cells):
     operator = SparseOperator.from_scipy(
         symmetric_normalize(pearson_knn(cells, 8)), symmetric=True, dtype=torch.float64
@@ -129,6 +141,18 @@ def test_drop_weak_edges(cells):
     gone = (graph.toarray() > 0) & ~kept
     assert cosine[gone].max() <= cosine[kept].min()
     assert drop_weak_edges(graph, cells, 0.0).nnz == graph.nnz
+    assert (drop_weak_edges(graph, cells) != pruned).nnz == 0
+
+
+def test_drop_weak_edges_drops_the_weakest(cells):
+    """However many: of 28 edges the first, the first two, ... and all but one."""
+    everyone = sparse.csr_matrix(1 - np.eye(8))
+    rows, columns = np.triu_indices(8, 1)
+    order = np.argsort(edge_cosine(cells[:8], rows, columns))
+    for n_drop in range(1, 28):
+        kept = sparse.triu(drop_weak_edges(everyone, cells[:8], (n_drop + 0.5) / 28)).tocoo()
+        expected = order[n_drop:]
+        assert set(zip(kept.row, kept.col, strict=True)) == set(zip(rows[expected], columns[expected], strict=True))
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5])
@@ -166,6 +190,35 @@ def test_partition_keeps_neighbours_together():
     order = np.random.default_rng(0).permutation(300)
     parts = partition_graph(blocks[order][:, order], 50)
     assert all(len(set(order[p] // 50)) == 1 for p in parts)
+
+
+def test_partition_joins_leftovers():
+    """Parts are full at three quarters of their size: isolated cells make parts of three for a size of four."""
+    isolated = sparse.csr_matrix((12, 12))
+    assert [len(part) for part in partition_graph(isolated, 4)] == [3] * 4
+    assert [len(part) for part in partition_graph(isolated, 1)] == [1] * 12
+    with pytest.raises(ValueError, match=r"^part_size must be at least 1, but 0 was passed\.$"):
+        partition_graph(isolated, 0)
+
+
+def test_partition_and_unions_follow_the_seed(cells):
+    graph = pearson_knn(cells, 8)
+
+    def drawn(**seed):
+        parts = partition_graph(graph, 20, **seed)
+        return [*parts, *shuffled_unions(parts, 100, **seed)]
+
+    def same(first, second):
+        return len(first) == len(second) and all(map(np.array_equal, first, second))
+
+    assert same(drawn(random_state=3), drawn(random_state=3)) and not same(drawn(random_state=3), drawn(random_state=4))
+    assert same(drawn(), drawn(random_state=0))
+
+
+def test_unions_are_of_about_the_batch_size():
+    parts = [np.arange(10 * i, 10 * i + 10) for i in range(12)]
+    for batch_size, n_unions in ((1000, 1), (120, 1), (60, 2), (35, 3), (10, 12), (1, 12)):
+        assert len(list(shuffled_unions(parts, batch_size))) == n_unions
 
 
 def test_operator_gradient_uses_the_transpose(path_graph):

@@ -50,6 +50,23 @@ def test_equals_the_literal_equations(labels, temperature, chunk_rows):
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
 
 
+def test_rows_are_compared_in_chunks(monkeypatch):
+    """`chunk_rows` rows at a time bound the memory; without it, as many as hold a fixed number of values."""
+    compare, sizes = ClusterAwareContrastiveLoss._row_losses, []
+
+    def counted(self, z, labels, rows):
+        sizes.append(len(rows))
+        return compare(self, z, labels, rows)
+
+    monkeypatch.setattr(ClusterAwareContrastiveLoss, "_row_losses", counted)
+    z, labels = torch.randn(2, 7, 4), torch.tensor(LABELS["three clusters"])
+    expected = literal(z, labels, 0.5)
+    for chunk_rows, chunks in ((3, [3, 3, 3, 3, 2]), (14, [14]), (None, [14])):
+        sizes.clear()
+        torch.testing.assert_close(ClusterAwareContrastiveLoss(chunk_rows=chunk_rows)(z, labels), expected)
+        assert sizes == chunks
+
+
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("chunk_rows", [None, 3])
 def test_gradcheck(labels, chunk_rows):

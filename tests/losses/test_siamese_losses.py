@@ -72,6 +72,11 @@ def test_readout_ignores_the_order_of_cells(z):
     torch.testing.assert_close(cluster_readout(z[order], weights[order]), cluster_readout(z, weights))
 
 
+def test_readout_is_a_mean_however_light_the_cluster(z):
+    weights = torch.rand(N, 6, dtype=torch.float64) * torch.logspace(-5, 0, 6, dtype=torch.float64)
+    torch.testing.assert_close(cluster_readout(z, weights), z.T @ (weights / weights.sum(0)))
+
+
 def test_graph_reconstruction_equals_literal(z, walk):
     dense = walk.csr.to_dense()
     same_value_and_gradient(lambda a: graph_reconstruction_loss(a, walk), lambda a: ((a @ a.T - dense) ** 2).mean(), z)
@@ -86,7 +91,13 @@ def test_graph_alignment_equals_literal(z, walk):
         return (scale * decoded - dense).square().sum() / dense.square().sum()
 
     same_value_and_gradient(lambda a: graph_alignment_loss(a, walk), literal, z)
-    torch.testing.assert_close(graph_alignment_loss(10 * z, walk), graph_alignment_loss(z, walk))
+    for scale in (0.01, 10):
+        torch.testing.assert_close(graph_alignment_loss(scale * z, walk), graph_alignment_loss(z, walk))
+    # 0 is the best scale for an embedding whose products have the other sign: no direction at all is as good
+    opposed = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    edge = SparseOperator.from_scipy(sparse.csr_array(np.array([[0.0, 1.0], [1.0, 0.0]])), dtype=torch.float64)
+    for embedding in (opposed, 0 * opposed):
+        assert graph_alignment_loss(embedding, edge) == 1
 
 
 def test_propagation_equals_literal_and_is_a_true_divergence(z, walk):

@@ -42,11 +42,11 @@ def n_diffusion_steps(teleport: float, tolerance: float) -> int:
 
 def _chebyshev(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
     """Chebyshev semi-iteration for ``(I - (1-a) S) Y = a H`` with the spectrum of S in [-1, 1]."""
+    if n_steps == 0:  # a is 1
+        return dense
     rest = 1.0 - teleport
     source = teleport * dense
     previous = dense
-    if n_steps == 0:
-        return source if rest == 0.0 else dense
     current = rest * (matrix @ dense) + source
     omega = 1.0
     for step in range(1, n_steps):
