@@ -10,7 +10,7 @@ from scipy import sparse
 from scclu.graph import diffusion
 from scclu.graph.diffusion import diffuse, n_diffusion_steps
 from scclu.graph.edges import drop_weak_edges, edge_cosine
-from scclu.graph.knn import pearson_knn
+from scclu.graph.knn import centered_unit_rows, nearest_cells, pearson_knn
 from scclu.graph.normalize import row_normalize, symmetric_normalize
 from scclu.graph.operator import SparseOperator
 from scclu.graph.partition import induced_subgraph, partition_graph, shuffled_unions
@@ -121,12 +121,40 @@ def test_knn_with_duplicates_and_few_cells(cells):
     graph = pearson_knn(np.repeat(cells[:3], 10, axis=0), 5)
     assert graph.diagonal().sum() == 0 and graph.sum(axis=1).min() >= 5
     assert pearson_knn(cells[:3], 15).nnz == 6
-    assert pearson_knn(cells[:1], 15).nnz == 0
+    assert (pearson_knn(cells[:2], 15).toarray() == [[0, 1], [1, 0]]).all()
+    alone = pearson_knn(cells[:1], 15)
+    assert alone.nnz == 0 and alone.shape == (1, 1) and alone.dtype == graph.dtype == np.float32
+    assert (pearson_knn(cells) != pearson_knn(cells, 15)).nnz == 0
+
+
+def test_centered_unit_rows(cells):
+    """Products are Pearson correlations, of short rows too; a constant row is like none."""
+    unit = centered_unit_rows(np.vstack([1e-4 * cells, np.ones(12)]))
+    assert unit.dtype == np.float32 and (unit[-1] == 0).all()
+    np.testing.assert_allclose(unit[:-1] @ unit[:-1].T, np.corrcoef(cells), atol=1e-5)
+
+
+def test_nearest_cells(cells):
+    distance = np.linalg.norm(cells[:100, None] - cells[100:], axis=2)
+    expected = np.argsort(distance, axis=1)[:, :4]
+    np.testing.assert_array_equal(nearest_cells(cells[100:], cells[:100], 4), expected)
+    with pytest.raises(ValueError, match=r"^n_neighbors is 301, but there are only 300 cells\.$"):
+        nearest_cells(cells, cells, 301)
 
 
 def test_knn_approximate_agrees(cells):
     exact, near = pearson_knn(cells, 10), pearson_knn(cells, 10, exact_limit=10)
     assert exact.multiply(near).nnz / exact.nnz > 0.95
+
+
+def test_nearest_cells_approximate_agrees(cells):
+    """Of new cells, whose search compares fewer than that among the cells themselves."""
+    reference, new = cells[100:].astype(np.float32), cells[:100].astype(np.float32)
+    exact = nearest_cells(reference, new, 4)
+    near = nearest_cells(reference, new, 4, exact_limit=199)
+    assert near.shape == exact.shape
+    assert np.mean([len(np.intersect1d(*pair)) for pair in zip(near, exact, strict=True)]) > 0.8 * 4
+    np.testing.assert_array_equal(nearest_cells(reference, new, 4, exact_limit=199, random_state=0), near)
 
 
 def test_drop_weak_edges(cells):
