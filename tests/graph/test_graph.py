@@ -43,6 +43,19 @@ def test_self_loops_are_counted_once(path_graph):
     np.testing.assert_allclose(row_normalize(looped).toarray(), row_normalize(path_graph).toarray())
 
 
+def test_normalize_leaves_the_graph_as_it_was(path_graph):
+    looped = sparse.csr_matrix(path_graph + 2 * sparse.identity(4))
+    before = looped.copy()
+    for normalize in (row_normalize, symmetric_normalize):
+        normalize(looped)
+        assert (looped != before).nnz == 0 and looped.nnz == before.nnz
+        # whole numbers and bools are graphs too
+        assert (normalize(path_graph.astype(np.int64)) != normalize(path_graph)).nnz == 0
+        assert (normalize(path_graph.astype(bool)) != normalize(path_graph)).nnz == 0
+        with pytest.raises(ValueError, match=r"^adjacency must be square, but has shape \(3, 4\)\.$"):
+            normalize(path_graph[:3])
+
+
 @pytest.mark.parametrize("teleport", [0.05, 0.2, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-8])
 def test_diffusion_equals_inverse(cells, teleport, tolerance):

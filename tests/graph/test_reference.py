@@ -155,6 +155,14 @@ def test_views_have_the_operators_of_the_graphs(reference):
     torch.testing.assert_close(views.propagate_pruned(vector), views.pruned @ vector)
 
 
+def test_operator_where_it_is_wanted(reference):
+    operator = SparseOperator.from_scipy(reference.adjacency, device=ELSEWHERE)
+    assert operator.csr.device == operator.transpose.device == ELSEWHERE
+    here = SparseOperator.from_scipy(reference.adjacency)
+    assert here.csr.crow_indices().dtype == here.csr.col_indices().dtype == torch.int32  # half the memory
+    assert here.csr.dtype == torch.float32
+
+
 def test_operator_of_no_edge():
     empty = SparseOperator.from_scipy(sparse.csr_matrix((3, 3)))
     assert empty.squared_norm == 0 and (empty @ torch.ones(3, 2) == 0).all()
