@@ -408,8 +408,10 @@ class ClusteringModel(BaseModelClass):
             model.module = model._new_module()
         model.module.centroids = model.module.centroids[:n_found]
         for name, tensor in model.module.state_dict().items():
-            if name in weights and weights[name].dtype != tensor.dtype:
-                raise ValueError(f"{name} is {weights[name].dtype}, not {tensor.dtype}")
+            # torch 2.6 takes the first of several values for a scalar
+            found = weights.get(name, tensor)
+            if (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
+                raise ValueError(f"{name} is {found.dtype}, {found.shape}, not {tensor.dtype}, {tensor.shape}")
         model.module.load_state_dict(weights, assign=True)
         model.module.eval()
         model.history_ = {name: np.array(values) for name, values in state["history"].items()}
