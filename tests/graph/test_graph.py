@@ -111,7 +111,13 @@ def test_diffusion_by_columns_changes_nothing(cells, monkeypatch):
 
 def test_diffusion_steps_and_bad_input(path_graph):
     assert n_diffusion_steps(1.0, 1e-3) == 0
-    assert n_diffusion_steps(0.2, 1e-3) < 31
+    # ceil(log(tolerance / (2 sqrt((1 + c) / (1 - c)))) / log(c / (1 + sqrt(1 - c^2)))) with c = 1 - teleport
+    assert [n_diffusion_steps(0.2, tolerance) for tolerance in (0.5, 1e-2, 1e-3, 1e-6)] == [4, 10, 13, 23]
+    assert [n_diffusion_steps(teleport, 1e-3) for teleport in (0.05, 0.5, 0.9)] == [30, 7, 3]
+    assert n_diffusion_steps(0.9, 0.9) == 1
+    for tolerance in (0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match=rf"^tolerance must be in \(0, 1\), but {tolerance} was passed\.$"):
+            n_diffusion_steps(0.2, tolerance)
     for teleport in (0.0, 1.5):
         with pytest.raises(ValueError, match="teleport"):
             n_diffusion_steps(teleport, 1e-3)

@@ -148,6 +148,7 @@ def test_views_have_the_operators_of_the_graphs(reference):
         (gradient,) = torch.autograd.grad((product * weight).sum(), dense)
         np.testing.assert_allclose(gradient, expected.toarray().T @ weight.numpy(), rtol=1e-6)
         assert operator.squared_norm == pytest.approx(np.square(expected.toarray()).sum())
+    assert views.symmetric.is_symmetric and views.pruned.is_symmetric and not views.walk.is_symmetric
     assert views.n_reference == N and (views.teleport, views.tolerance) == (0.2, 1e-2)
     vector = torch.randn(N, 2, dtype=torch.float64)
     torch.testing.assert_close(views.propagate(vector), views.symmetric @ vector)

@@ -48,9 +48,9 @@ def _chebyshev(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> 
     source = teleport * dense
     previous = dense
     current = rest * (matrix @ dense) + source
-    omega = 1.0
-    for step in range(1, n_steps):
-        omega = 1.0 / (1.0 - rest * rest * (0.5 if step == 1 else 0.25 * omega))
+    omega = 2.0
+    for _ in range(1, n_steps):
+        omega = 1.0 / (1.0 - 0.25 * rest * rest * omega)
         current, previous = omega * (rest * (matrix @ current) + source - previous) + previous, current
     return current
 
