@@ -9,10 +9,8 @@ from scipy import sparse
 
 from scclu.graph.edges import drop_weak_edges
 from scclu.graph.knn import pearson_knn
-from scclu.graph.normalize import row_normalize, symmetric_normalize
-from scclu.graph.operator import SparseOperator
-from scclu.graph.reference import ReferenceGraph
-from scclu.graph.views import GraphViews
+from scclu.graph.operator import SparseOperator, row_normalize, symmetric_normalize
+from scclu.graph.views import GraphViews, ReferenceGraph
 
 N, M, K = 60, 7, 4
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")  # a device that every machine has

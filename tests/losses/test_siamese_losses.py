@@ -12,15 +12,20 @@ from scipy import sparse
 from scvi.distributions import ZeroInflatedNegativeBinomial
 
 from scclu.graph.knn import pearson_knn
-from scclu.graph.normalize import row_normalize
-from scclu.graph.operator import SparseOperator
-from scclu.losses.correlation import cell_correlation_loss, cluster_readout, latent_correlation_loss
-from scclu.losses.graph_reconstruction import graph_alignment_loss, graph_reconstruction_loss
-from scclu.losses.propagation import jensen_shannon, propagation_loss
-from scclu.losses.transport import transport_loss
-from scclu.losses.zinb import zinb_loss
+from scclu.graph.operator import SparseOperator, row_normalize
+from scclu.losses.siamese import (
+    cell_correlation_loss,
+    cluster_readout,
+    graph_alignment_loss,
+    graph_reconstruction_loss,
+    jensen_shannon,
+    latent_correlation_loss,
+    propagation_loss,
+    transport_loss,
+    zinb_loss,
+)
 from scclu.nn.assignment import log_student_t
-from scclu.nn.fusion import AdaptiveFusion, self_correlation
+from scclu.nn.autoencoder import AdaptiveFusion, self_correlation
 from scclu.ot.sinkhorn import transport_target
 
 N, D = 300, 20

@@ -6,7 +6,7 @@ import torch
 
 from conftest import simulated_counts
 from scclu.model import ScSiameseClu
-from scclu.train.graph_batches import EPOCH_STEPS
+from scclu.train.batches import EPOCH_STEPS
 from scclu.train.phase import PhasePlan
 from shared_checks import check_interrupted_training_keeps_the_model
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 from scipy import sparse
 
-from scclu.graph.attach import AttachedViews
 from scclu.graph.knn import pearson_knn
-from scclu.graph.views import GraphViews
+from scclu.graph.views import AttachedViews, GraphViews
 from scclu.module.scsiameseclu import CellBatch, ScSiameseCluModule
-from scclu.nn.graph_autoencoder import GraphLayer
-from scclu.nn.projection import FeatureProjection
+from scclu.nn.autoencoder import GraphLayer
+from scclu.nn.components import FeatureProjection
 
 OFF = {f"{name}_weight": 0.0 for name in ("correlation", "reconstruction", "propagation", "zinb", "ot")}
 ON = dict.fromkeys(OFF, 1.0)

@@ -12,14 +12,18 @@ from scipy import sparse
 from scclu.cluster import kmeans
 from scclu.cluster.consensus import consensus
 from scclu.cluster.tempered_ward import tempered_ward
-from scclu.graph.normalize import symmetric_normalize
-from scclu.graph.operator import SparseOperator
+from scclu.graph.operator import SparseOperator, symmetric_normalize
 from scclu.losses import ClusterAwareContrastiveLoss
-from scclu.losses.correlation import cell_correlation_loss, latent_correlation_loss
-from scclu.losses.graph_reconstruction import graph_alignment_loss, graph_reconstruction_loss
-from scclu.losses.propagation import jensen_shannon, propagation_loss
-from scclu.losses.transport import transport_loss
-from scclu.losses.zinb import zinb_loss
+from scclu.losses.siamese import (
+    cell_correlation_loss,
+    graph_alignment_loss,
+    graph_reconstruction_loss,
+    jensen_shannon,
+    latent_correlation_loss,
+    propagation_loss,
+    transport_loss,
+    zinb_loss,
+)
 from scclu.nn.assignment import log_student_t
 from scclu.ot import transport_target
 

@@ -1,8 +1,7 @@
 """Neighbour graphs and what scSiameseClu does with them; never dense."""
 
-from .edges import drop_weak_edges
+from .edges import drop_weak_edges, induced_subgraph, partition_graph, shuffled_unions
 from .knn import nearest_cells, pearson_knn
-from .partition import induced_subgraph, partition_graph, shuffled_unions
 from .views import GraphViews
 
 __all__ = [

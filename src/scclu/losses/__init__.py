@@ -1,4 +1,4 @@
-"""Losses, one a file, each tested against a literal twin of its equation."""
+"""Losses, each tested against a literal twin of its equation."""
 
 from .contrastive import ClusterAwareContrastiveLoss
 

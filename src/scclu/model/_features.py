@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from scclu.nn.projection import FeatureProjection
+from scclu.nn.components import FeatureProjection
 from scclu.pp.components import principal_axes
 from scclu.pp.matrix import Matrix, row_blocks
 from scclu.train import batch_tensor

@@ -10,9 +10,8 @@ from scipy import sparse
 
 from scclu.graph import pearson_knn
 from scclu.graph.diffusion import diffuse
-from scclu.graph.normalize import symmetric_normalize
-from scclu.graph.operator import SparseOperator
-from scclu.nn.projection import FeatureProjection
+from scclu.graph.operator import SparseOperator, symmetric_normalize
+from scclu.nn.components import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix

@@ -17,14 +17,14 @@ from scipy import sparse
 
 from scclu.cluster.final import by_size, partition
 from scclu.graph import GraphViews, pearson_knn
-from scclu.graph.reference import ReferenceGraph
+from scclu.graph.views import ReferenceGraph
 from scclu.module.scsiameseclu import ScSiameseCluModule
-from scclu.nn.projection import FeatureProjection
+from scclu.nn.components import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.counts import Counts, read_counts
 from scclu.pp.neighbors import as_adjacency, select_neighbors
 from scclu.train import SnapshotRecorder, fit, isolated_randomness, one_at_a_time
-from scclu.train.graph_batches import EPOCH_STEPS, GraphBatches
+from scclu.train.batches import EPOCH_STEPS, GraphBatches
 from scclu.train.phase import run_phases
 from scclu.train.refresh import JointRefresh, embed_whole
 

@@ -50,16 +50,10 @@ class CICLModule(nn.Module):
     moments
         Mean and standard deviation of each gene over the training cells, then those of the clipped z-scores,
         ``(4, n_genes)``: the z-score is part of the network.
-    n_clusters
-        K.
-    n_layers, n_heads, n_hidden, attention
-        Of the encoder, as in :class:`~scclu.nn.CellEncoder`. The projection head has `n_hidden` and half as many units.
-    mask_rate, noise_scale
-        Augmentation: share of the values that a view masks, and largest noise that it adds.
-    temperature, cluster_weight, dof
-        T of Eq. 12 and 15, lambda of Eq. 17, alpha of Eq. 8.
-    n_components
-        Of the encoder's output and of its input that make the embedding; 0 is the encoder's output itself.
+    n_clusters, n_layers, n_heads, n_hidden, attention, mask_rate, noise_scale
+        As in :class:`scclu.model.CICL`. The projection head has `n_hidden` and half as many units.
+    temperature, cluster_weight, dof, n_components
+        As there.
     max_value
         Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
     """

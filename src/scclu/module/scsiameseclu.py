@@ -11,17 +11,19 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from scclu.graph import GraphViews
-from scclu.graph.attach import AttachedViews
-from scclu.losses.correlation import cell_correlation_loss, latent_correlation_loss
-from scclu.losses.graph_reconstruction import graph_alignment_loss, graph_reconstruction_loss
-from scclu.losses.propagation import propagation_loss
-from scclu.losses.transport import transport_loss
-from scclu.losses.zinb import zinb_loss
+from scclu.graph.views import AttachedViews
+from scclu.losses.siamese import (
+    cell_correlation_loss,
+    graph_alignment_loss,
+    graph_reconstruction_loss,
+    latent_correlation_loss,
+    propagation_loss,
+    transport_loss,
+    zinb_loss,
+)
 from scclu.nn.assignment import log_student_t
-from scclu.nn.autoencoder import GeneAutoencoder
-from scclu.nn.fusion import AdaptiveFusion
-from scclu.nn.graph_autoencoder import GraphAutoencoder
-from scclu.nn.projection import FeatureProjection
+from scclu.nn.autoencoder import AdaptiveFusion, GeneAutoencoder, GraphAutoencoder
+from scclu.nn.components import FeatureProjection
 
 
 @dataclass(frozen=True)
@@ -75,22 +77,13 @@ class ScSiameseCluModule(nn.Module):
     ----------
     projection
         From log-normalised genes to features.
-    n_clusters
-        Number of clusters K.
     n_counts
         Genes whose counts ZINB models; 0 leaves it out.
-    n_latent
-        Latent width d.
-    gene_hidden, graph_hidden
-        Hidden widths of the two autoencoders.
-    noise_scale
-        Standard deviation of the multiplicative noise of Eq. 1.
-    correlation_weight, reconstruction_weight, propagation_weight, zinb_weight, ot_weight
-        Weights of Eq. 4-5, of L_REC, :math:`\gamma` of Eq. 9, :math:`\rho` and :math:`\sigma` of Eq. 14;
-        0 switches a term off.
+    n_clusters, n_latent, gene_hidden, graph_hidden, noise_scale
+        As in :class:`scclu.model.ScSiameseClu`, and so are the weights.
     scale_free_graph
         Whether the graph is rebuilt up to a scale or literally, see
-        :func:`~scclu.losses.graph_reconstruction.graph_alignment_loss`.
+        :func:`~scclu.losses.siamese.graph_alignment_loss`.
     """
 
     dof = 1.0

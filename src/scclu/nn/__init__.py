@@ -1,8 +1,7 @@
-"""Layers, one idea a file."""
+"""Layers."""
 
 from .assignment import student_t
-from .augment import gaussian_noise, mask_genes
-from .encoder import CellEncoder
-from .joint import JointComponents
+from .components import JointComponents
+from .encoder import CellEncoder, gaussian_noise, mask_genes
 
 __all__ = ["CellEncoder", "JointComponents", "gaussian_noise", "mask_genes", "student_t"]

@@ -1,11 +1,10 @@
 """Figures, to be used as those of :mod:`scanpy.pl`."""
 
 from ._colors import palette
-from .choice import choose_n_clusters
+from .clusters import choose_n_clusters, cluster_sizes
 from .confusion import confusion
 from .markers import marker_overlap, top_markers
 from .similarity import similarity
-from .sizes import cluster_sizes
 from .snapshots import snapshots
 from .training import history, snapshot_metrics
 

@@ -1,11 +1,10 @@
 """Tools: AnnData in, AnnData written."""
 
-from .align_labels import align_labels
 from .annotate import annotate
 from .choose_n_clusters import choose_n_clusters
 from .cicl import cicl
 from .classify import classify, fit_classifier
-from .compare import compare
+from .compare import align_labels, compare
 from .scsiameseclu import scsiameseclu
 
 __all__ = [

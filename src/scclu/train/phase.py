@@ -10,7 +10,7 @@ from torch import nn
 
 from scclu.module.scsiameseclu import CellBatch, ScSiameseCluModule
 
-from .graph_batches import GraphBatches
+from .batches import GraphBatches
 from .plan import HistoryPlan
 from .refresh import JointRefresh
 

@@ -14,7 +14,7 @@ from scclu.graph import drop_weak_edges
 from scclu.module.scsiameseclu import ScSiameseCluModule
 from scclu.ot import transport_target
 
-from .graph_batches import GraphBatches
+from .batches import GraphBatches
 
 
 @torch.no_grad()

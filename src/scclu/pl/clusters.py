@@ -1,4 +1,4 @@
-"""The evidence for a number of clusters."""
+"""How many clusters, and how large they are."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pandas as pd
 
 from scclu.pp.matrix import listed
 
-from ._colors import palette
-from ._figure import finish, panels, whole_ticks
-from ._inputs import stored
+from ._colors import category_colors, palette
+from ._figure import finish, name_items, panels, whole_ticks
+from ._inputs import categories, stored
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+
 
 _COLUMNS = ("k", "stability", "stability_sd", "silhouette")
 
@@ -111,3 +112,83 @@ def _draw(ax: Axes, k: pd.Series, score: pd.Series, name: str, color: str) -> No
     ax.set_ylabel(name)
     whole_ticks(ax)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def cluster_sizes(
+    adata: AnnData, key: str, *, ax: Axes | None = None, show: bool | None = None, return_fig: bool = False
+) -> Any:
+    """Cells of each cluster, and beside them the distribution of the cells' confidence.
+
+    Boxes go from quartile to quartile with a line at the median, whiskers from the 5th to the 95th percentile.
+
+    Parameters
+    ----------
+    adata
+        Cells that :func:`scclu.tl.cicl` or :func:`scclu.tl.scsiameseclu` clustered.
+    key
+        Name of the clustering: ``adata.obs[key]`` and ``adata.obs[f"{key}_confidence"]`` are drawn, in the colours of
+        ``adata.uns[f"{key}_colors"]`` where scanpy has put some.
+    ax
+        Draw in place of these axes.
+    show
+        Show the figure; ``None`` is scanpy's setting.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    The figure; or ``None`` if it is shown; or its two axes, a list.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no clusters or no confidence, or if values are missing.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=2)
+    >>> sizes, confidence = scclu.pl.cluster_sizes(adata, "cicl", show=False)
+    """
+    clusters = categories(adata, key)
+    column = f"{key}_confidence"
+    if column not in adata.obs:
+        raise ValueError(
+            f"adata.obs has no {column!r}, the confidence that scclu.tl.cicl and scclu.tl.scsiameseclu write. "
+            f"There are: {listed(adata.obs)}."
+        )
+    confidence = adata.obs[column].to_numpy(dtype=float)
+    if not np.isfinite(confidence).all():
+        raise ValueError(f"adata.obs[{column!r}] has values that are missing or infinite.")
+    names = list(clusters.categories)
+    colors = category_colors(adata, key, len(names))
+    height = max(1.6, 0.9 + 0.2 * len(names))
+    figure, (left, right) = panels(ax, 1, 2, figsize=(7, height))
+    rows = np.arange(len(names))
+    sizes = np.bincount(clusters.codes, minlength=len(names))
+    bars = left.barh(rows, sizes, color=colors, height=0.75)
+    left.set(xlabel="cells", ylabel=key, xlim=(0, 1.22 * sizes.max()), ylim=(len(names) - 0.5, -0.5))
+    boxes = right.boxplot(
+        [confidence[clusters.codes == k] for k in rows],
+        orientation="horizontal",
+        positions=rows,
+        widths=0.65,
+        whis=(5, 95),
+        showfliers=False,
+        patch_artist=True,
+        manage_ticks=False,
+        medianprops={"color": "black", "linewidth": 1.5},
+    )
+    highest = max(float(line.get_xdata().max()) for line in boxes["caps"])
+    for box, color in zip(boxes["boxes"], colors, strict=True):
+        # the median must show on the palette's dark colours too
+        box.set(facecolor=color, alpha=0.5)
+    right.set(xlabel="confidence", xlim=(0, min(1.0, 1.1 * highest) or 1.0), ylim=(len(names) - 0.5, -0.5))
+    right.set_yticks([])
+    for panel in (left, right):
+        panel.spines[["top", "right"]].set_visible(False)
+    name_items(left, "y", names)
+    size = left.get_yticklabels()[0].get_fontsize()
+    left.bar_label(bars, labels=[f"{n:,}" for n in sizes], padding=2, fontsize=min(8, size))
+    left.locator_params(axis="x", nbins=5)
+    return finish(figure, [left, right], show=show, return_fig=return_fig)
