@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 import scclu
 from conftest import simulated_counts
 from scclu.tl._write import write_results
+from scclu.train.batches import MinibatchSampler
 from shared_checks import global_random_state, snapshot
 
 SOURCE = str(Path(scclu.__file__).parent)
@@ -150,6 +151,17 @@ def test_faults(tool, count):
     cluster(tool, adata)
     np.testing.assert_array_equal(adata.obs[tool], reference.obs[tool])
     np.testing.assert_array_equal(adata.obsm[f"X_{tool}"], reference.obsm[f"X_{tool}"])
+
+
+@pytest.mark.parametrize(("fault", "error"), [(press_ctrl_c, KeyboardInterrupt), (fail, InjectedError)])
+def test_loader_that_cannot_start(fault, error, monkeypatch):
+    """What went wrong is what the user sees, and not what Lightning's teardown makes of it."""
+    monkeypatch.setattr(MinibatchSampler, "__iter__", lambda self: fault())
+    adata = simulated_counts(60, 30)
+    before = snapshot(adata)
+    with pytest.raises(error):
+        cluster("cicl", adata)
+    assert snapshot(adata) == before
 
 
 @pytest.mark.parametrize("view", [False, True])

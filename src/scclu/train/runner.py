@@ -113,6 +113,11 @@ def fit(
                 **trainer_kwargs,
             )
             trainer.fit(plan, data)
+    except RuntimeError as error:
+        # where an epoch's loader could not start, Lightning's teardown fails too, and hides why
+        if error.__context__ is None or "combined_loader" not in str(error):
+            raise
+        raise error.__context__ from None
     except SystemExit as exit_:
         if isinstance(exit_.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
