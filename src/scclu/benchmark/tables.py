@@ -28,6 +28,9 @@ _COSTS = {
     "peak_mb": "Peak memory (MB)",
 }
 _DECIMALS = {"n_clusters": 1, "call_s": 1, "cpu_s": 1, "process_s": 1, "peak_mb": 0}
+_MARKERS = "osD^vP*Xph<>"
+# of the room between two sets, what the methods' markers are spread over
+_SPREAD = 0.7
 _HEAD = """# Benchmark
 
 Seeds: {seeds}. Cells are mean ± standard deviation over them; the row of means has the mean over sets of either. A
@@ -112,11 +115,6 @@ def _number(mean: float, deviation: float, decimals: int) -> str:
 def _markdown(table: pd.DataFrame) -> str:
     rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
-
-
-_MARKERS = "osD^vP*Xph<>"
-# of the room between two sets, what the methods' markers are spread over
-_SPREAD = 0.7
 
 
 def plot_ari(table: pd.DataFrame, path: Path) -> None:

@@ -11,13 +11,10 @@ import torch
 from scipy import sparse
 
 from scclu.graph.diffusion import diffuse
+from scclu.graph.knn import centered_unit_rows, nearest_cells
 from scclu.graph.operator import SparseOperator, row_normalize, symmetric_normalize
 
-from .knn import centered_unit_rows, nearest_cells
-
 if TYPE_CHECKING:
-    import torch
-    from scipy import sparse
     from torch import Tensor
 
 

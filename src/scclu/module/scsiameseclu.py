@@ -80,7 +80,9 @@ class ScSiameseCluModule(nn.Module):
     n_counts
         Genes whose counts ZINB models; 0 leaves it out.
     n_clusters, n_latent, gene_hidden, graph_hidden, noise_scale
-        As in :class:`scclu.model.ScSiameseClu`, and so are the weights.
+        As in :class:`scclu.model.ScSiameseClu`.
+    correlation_weight, reconstruction_weight, propagation_weight, zinb_weight, ot_weight
+        As there.
     scale_free_graph
         Whether the graph is rebuilt up to a scale or literally, see
         :func:`~scclu.losses.siamese.graph_alignment_loss`.

@@ -76,6 +76,12 @@ class GraphLayer(nn.Module):
         return torch.tanh(hidden) if self.activation else hidden
 
 
+def _graph_layers(widths: Sequence[int]) -> nn.ModuleList:
+    last = len(widths) - 2
+    pairs = zip(widths[:-1], widths[1:], strict=True)
+    return nn.ModuleList(GraphLayer(a, b, activation=i < last) for i, (a, b) in enumerate(pairs))
+
+
 class GraphAutoencoder(nn.Module):
     """Graph convolutional autoencoder with mirrored decoder.
 
@@ -92,14 +98,8 @@ class GraphAutoencoder(nn.Module):
     def __init__(self, n_input: int, n_latent: int = 20, n_hidden: Sequence[int] = (128, 256)) -> None:
         super().__init__()
         widths = [n_input, *n_hidden, n_latent]
-        last = len(widths) - 2
-        self.encoder = nn.ModuleList(
-            GraphLayer(a, b, activation=i < last) for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
-        )
-        widths = widths[::-1]
-        self.decoder = nn.ModuleList(
-            GraphLayer(a, b, activation=i < last) for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
-        )
+        self.encoder = _graph_layers(widths)
+        self.decoder = _graph_layers(widths[::-1])
 
     def encode(self, features: Tensor, propagate: Callable[[Tensor], Tensor]) -> Tensor:
         """Features (N, D) to embedding (N, d)."""

@@ -19,6 +19,8 @@ from scclu.pp.matrix import Matrix, blocks
 
 # an epoch is a pass over the cells, or this many minibatches where a pass has more
 MAX_EPOCH_STEPS = 100
+# gradient steps in an epoch on a graph
+EPOCH_STEPS = 5
 
 
 def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:
@@ -145,10 +147,6 @@ class CellBatches(pl.LightningDataModule):
         """The loader that Lightning asks for."""
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return DataLoader(_Rows(self.matrix, rank, n_ranks), batch_size=None, sampler=self.sampler)
-
-
-# gradient steps in an epoch
-EPOCH_STEPS = 5
 
 
 class GraphBatches(pl.LightningDataModule):
