@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scclu._commands import benchmark, cluster, demo, scale
+from scclu._commands import benchmark, cluster, demo
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scclu", description="Deep clustering of single cells.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (demo, cluster, benchmark, scale):
+    for command in (demo, cluster, benchmark):
         command.add(commands)
     argv = sys.argv[1:] if argv is None else argv
     if argv[:2] == ["benchmark", "scale"]:  # a folder of that name is ./scale

@@ -10,8 +10,8 @@ from scipy import sparse
 
 import scclu
 from conftest import simulated_counts
-from scclu.pp.genes import match_genes
 from scclu.pp.lognorm import log_normalised
+from scclu.pp.matrix import match_genes
 from scclu.tl._markers import marker_scores, overlap_scores, top_markers
 from shared_checks import assert_nested_equal, snapshot
 

@@ -12,9 +12,8 @@ import pandas as pd
 from anndata import AnnData
 
 from scclu.model._checks import check_number
-from scclu.pp.genes import GeneMatch, match_genes
 from scclu.pp.lognorm import log_normalised
-from scclu.pp.matrix import Matrix, listed
+from scclu.pp.matrix import GeneMatch, Matrix, listed, match_genes
 from scclu.train import one_at_a_time
 
 from ._labels import as_column, check_key, read_labels
