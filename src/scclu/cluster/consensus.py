@@ -12,9 +12,9 @@ from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from .kmeans import one_thread
+from .mixture import tied_mixture
 
 # every partition is fitted on this many cells where there are more, and the rest is assigned
 _REFERENCE_CELLS = 20_000
@@ -27,7 +27,7 @@ _SHARES_OF_K = (0.7, 1.0)
 # the share of votes that count; the rest are those that agree least with the others
 _KEPT = 0.6
 # how much later a cluster is cut for its size
-_TEMPER = 0.1
+_TEMPER = 0.2
 
 
 def consensus(
@@ -47,7 +47,7 @@ def consensus(
     cells. The two fifths of the votes that agree least with the others (by mean adjusted Rand index) are left out.
     Cells with like votes are gathered in at most 300 groups, and average linkage on the share of votes that two
     groups have in common (co-association) makes their tree. It is cut from its root into `n_clusters`, each time where
-    the height, times the number of cells below to the power -0.1, is largest, and never into one cell. Time and memory
+    the height, times the number of cells below to the power -0.2, is largest, and never into one cell. Time and memory
     are linear in the number of cells.
 
     Parameters
@@ -69,7 +69,7 @@ def consensus(
     """
     # identical cells have no variance to divide by
     with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
-        # fewer distinct cells than clusters, or a mixture that is still moving: the vote decides
+        # fewer distinct cells than clusters: the vote decides
         warnings.simplefilter("ignore", ConvergenceWarning)
         # scikit-learn takes seeds below 2^32
         seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
@@ -106,15 +106,7 @@ def _mixture(values: np.ndarray, n_clusters: int, n_dims: int, seed: int) -> np.
     reference = values[:_REFERENCE_CELLS]
     pca = PCA(min(n_dims, reference.shape[1], len(reference) - 1), random_state=seed).fit(reference)
     components = pca.transform(values).astype(np.float64)
-    model = GaussianMixture(
-        n_clusters,
-        covariance_type="tied",
-        # identical cells have no variance at all
-        reg_covar=1e-4 * max(float(components.var()), 1e-6),
-        max_iter=60,
-        random_state=seed,
-    )
-    return model.fit(components[:_REFERENCE_CELLS]).predict(components)
+    return tied_mixture(components[:_REFERENCE_CELLS], components, n_clusters, seed)
 
 
 def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
@@ -163,7 +155,7 @@ def _agreement(one_hot: sparse.csr_matrix, n_votes: int) -> np.ndarray:
 def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) -> np.ndarray:
     """Average linkage of groups that stand for `sizes` cells each, cut into `n_clusters` of two cells or more.
 
-    The tree is cut from its root down, where h W^-0.1 is largest: h is the mean distance between the two sides of a
+    The tree is cut from its root down, where h W^-0.2 is largest: h is the mean distance between the two sides of a
     node and W the number of its cells. Votes cut a dominant type here and there, so that its halves are far apart; a
     small type is seldom cut by them. Cut by h alone, the former may be two clusters and the latter part of another.
     A cell that is like no other would be cut off first and take a cluster from a type; it goes to the nearest cluster

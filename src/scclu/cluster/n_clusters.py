@@ -11,11 +11,11 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
-from sklearn.mixture import GaussianMixture
 
 from .consensus import scale_rows
 from .kmeans import one_thread
 from .leiden import leiden_scan
+from .mixture import tied_mixture
 
 # Leiden counts more communities, the more cells there are: a sample of one size makes its counts comparable
 SAMPLE_CELLS = 1_500
@@ -118,10 +118,10 @@ def _score(values: np.ndarray, tried: range, seed: int) -> list[dict[str, float]
     np.fill_diagonal(distance, 0)  # not exactly so by rounding
     rows = []
     with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
-        # a mixture that is still moving, or fewer distinct cells than k: both show as instability
+        # fewer distinct cells than k: it shows as instability
         warnings.simplefilter("ignore", ConvergenceWarning)
         for k in tried:
-            found = [_mixture(values[draw], values, k, seed + i) for i, draw in enumerate(draws)]
+            found = [tied_mixture(values[draw], values, k, (seed + i) % 2**32) for i, draw in enumerate(draws)]
             agreement = [adjusted_rand_score(a, b) for a, b in itertools.combinations(found, 2)]
             rows.append(
                 {
@@ -132,18 +132,6 @@ def _score(values: np.ndarray, tried: range, seed: int) -> list[dict[str, float]
                 }
             )
     return rows
-
-
-def _mixture(fitted: np.ndarray, values: np.ndarray, k: int, seed: int) -> np.ndarray:
-    model = GaussianMixture(
-        k,
-        covariance_type="tied",
-        # identical cells have no variance at all
-        reg_covar=1e-4 * max(float(values.var()), 1e-6),
-        max_iter=60,
-        random_state=seed % 2**32,
-    )
-    return model.fit(fitted).predict(values)
 
 
 def _silhouette(distance: np.ndarray, labels: np.ndarray) -> float:

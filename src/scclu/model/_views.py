@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.decomposition import PCA
 
 from scclu.graph import pearson_knn
 from scclu.graph.diffusion import diffuse
 from scclu.graph.operator import SparseOperator, symmetric_normalize
 from scclu.nn.components import FeatureProjection
 from scclu.pp import Recipe
-from scclu.pp.components import input_components
 from scclu.pp.matrix import Matrix
 from scclu.pp.recipe import Kind
 
@@ -34,6 +34,8 @@ class _InputRecipe(NamedTuple):
 _PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0, 15, 0.5)
 _CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4, "max_share": 0.05}, 5.0, 20, 0.5)
 _N_NEIGHBORS = 7
+# on which the number of clusters is found
+_N_CELLS = 5_000
 
 
 def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
@@ -78,6 +80,8 @@ def common_components(
 ) -> np.ndarray:
     """Principal components on which the number of clusters is found, the same for all models and presets.
 
+    Each gene is z-scored, clipped, and z-scored again.
+
     Parameters
     ----------
     matrix, names, source, kind, is_representation, random_state
@@ -96,7 +100,15 @@ def common_components(
         kind=kind,
         is_representation=is_representation,
     )
-    return input_components(values, recipe.moments, recipe.max_value, random_state)
+    mean, scale, clipped_mean, clipped_scale = recipe.moments
+    block = values[:_N_CELLS]
+    genes = ((block.toarray() if sparse.issparse(block) else np.asarray(block)) - mean) / scale
+    if recipe.max_value is not None:
+        genes = (np.clip(genes, -recipe.max_value, recipe.max_value) - clipped_mean) / clipped_scale
+    n_components = min(_CAPPED.n_components, len(genes) - 1, genes.shape[1])
+    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
+        pca = PCA(n_components, svd_solver="randomized", random_state=random_state)
+        return pca.fit_transform(genes.astype(np.float32))
 
 
 def diffused(features: np.ndarray, graph: sparse.csr_matrix | None = None) -> np.ndarray:

@@ -1,14 +1,10 @@
-"""Principal components of cells: by blocks, or of a sample."""
+"""Principal components of cells, by blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
-from sklearn.decomposition import PCA
-
-from .matrix import Matrix
 
 
 def principal_axes(
@@ -52,40 +48,3 @@ def principal_axes(
         axes, sizes, _ = np.linalg.svd(product, full_matrices=False)
     # after the last pass the left singular vectors are the axes, in order of variance
     return mean.astype(np.float32), axes[:, :n_components].astype(np.float32)
-
-
-def input_components(
-    matrix: Matrix,
-    moments: np.ndarray,
-    max_value: float | None,
-    random_state: int,
-    *,
-    n_components: int = 20,
-    n_cells: int = 5_000,
-) -> np.ndarray:
-    """Leading principal components of standardised cells, of at most `n_cells`: the first ones.
-
-    Parameters
-    ----------
-    matrix
-        Log-normalised or scaled values, ``(n, n_genes)``; cells in random order.
-    moments, max_value
-        Of the :class:`~scclu.pp.Recipe`: each gene is z-scored, clipped, and z-scored again.
-    random_state
-        Of the solver.
-    n_components, n_cells
-        How many to keep, and to look at.
-
-    Returns
-    -------
-    ``(min(n, n_cells), <= n_components)`` float32.
-    """
-    block = matrix[:n_cells]
-    mean, scale, clipped_mean, clipped_scale = moments
-    values = ((block.toarray() if sparse.issparse(block) else np.asarray(block)) - mean) / scale
-    if max_value is not None:
-        values = (np.clip(values, -max_value, max_value) - clipped_mean) / clipped_scale
-    n_components = min(n_components, len(values) - 1, values.shape[1])
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        pca = PCA(n_components, svd_solver="randomized", random_state=random_state)
-        return pca.fit_transform(values.astype(np.float32))
