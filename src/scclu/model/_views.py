@@ -16,6 +16,7 @@ from scclu.nn.components import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.matrix import Matrix
 from scclu.pp.recipe import Kind
+from scclu.train import batch_tensor
 
 from ._features import fit_projection
 
@@ -101,8 +102,7 @@ def common_components(
         is_representation=is_representation,
     )
     mean, scale, clipped_mean, clipped_scale = recipe.moments
-    block = values[:_N_CELLS]
-    genes = ((block.toarray() if sparse.issparse(block) else np.asarray(block)) - mean) / scale
+    genes = (batch_tensor(values, slice(_N_CELLS)).numpy() - mean) / scale
     if recipe.max_value is not None:
         genes = (np.clip(genes, -recipe.max_value, recipe.max_value) - clipped_mean) / clipped_scale
     n_components = min(_CAPPED.n_components, len(genes) - 1, genes.shape[1])
