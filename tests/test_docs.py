@@ -33,8 +33,6 @@ def test_docstrings(name):
 
 # the marker lists of the page name genes that the small data lack
 @pytest.mark.filterwarnings("ignore:.*markers are not among:UserWarning")
-# a small cluster has one cell in a half of the cells, or two, as rounding falls on the machine
-@pytest.mark.filterwarnings("ignore:Clusters of one cell have no markers:UserWarning")
 @pytest.mark.parametrize("page", PAGES)
 def test_pages(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
