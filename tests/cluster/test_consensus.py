@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import numpy as np
 import pytest
+import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from sklearn.cluster import kmeans_plusplus
 
 from scclu.cluster import consensus, kmeans, partition
 from scclu.cluster.final import by_size
@@ -79,6 +82,42 @@ def test_average_linkage_cuts_a_small_cluster_before_a_large_one():
 def test_more_votes_than_groups(blobs, monkeypatch):
     monkeypatch.setattr(module, "_GROUPS", 5)
     assert ari(blobs[1], consensus(blobs[0], 4, random_state=0)) > 0.9
+
+
+def test_groups_start_from_the_centroids_of_scikit_learn():
+    votes = np.random.default_rng(0).integers(0, 6, (400, 7))
+    one_hot = module._one_hot(votes)
+    expected, _ = kmeans_plusplus(one_hot, 30, random_state=np.random.RandomState(3))
+    np.testing.assert_array_equal(module._start(one_hot, 30, np.random.RandomState(3)), expected)
+
+
+def test_votes_beside_each_other_are_those_of_one_thread(blobs, monkeypatch):
+    rng = np.random.default_rng(0)
+    embedding = rng.standard_normal((300, 10)).astype(np.float32)
+    labels, callers = [], set()
+    vote = module._vote
+    monkeypatch.setattr(module, "_vote", lambda *cast: callers.add(threading.current_thread()) or vote(*cast))
+    for n_threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=n_threads: n)
+        callers.clear()
+        labels.append(consensus(embedding, 4, random_state=0, others=[blobs[0][:300]]))
+        assert len(callers) == n_threads
+        assert not any(thread.is_alive() for thread in callers)
+    np.testing.assert_array_equal(*labels)
+
+
+def test_a_failing_vote_ends_the_others(blobs, monkeypatch):
+    cast = []
+
+    def fail(*_):
+        cast.append(threading.current_thread())
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(module, "_vote", fail)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(MemoryError, match="no room"):
+        consensus(blobs[0], 4, random_state=0)
+    assert not any(thread.is_alive() for thread in cast)
 
 
 def test_cells_beyond_the_reference(blobs, monkeypatch):

@@ -1,4 +1,4 @@
-"""Principal axes, counts and the user's graph."""
+"""Counts and the user's graph."""
 
 from __future__ import annotations
 
@@ -7,19 +7,8 @@ import pytest
 from scipy import sparse
 
 from conftest import simulated_counts
-from scclu.pp.components import principal_axes
 from scclu.pp.counts import Counts, read_counts
 from scclu.pp.neighbors import as_adjacency
-
-
-@pytest.mark.parametrize("n_blocks", [1, 3])
-def test_principal_axes_equal_the_svd(n_blocks):
-    rng = np.random.default_rng(0)
-    x = (rng.normal(size=(200, 40)) * np.linspace(5, 0.1, 40) + 3).astype(np.float32)
-    mean, axes = principal_axes(lambda: [lambda b=b: b for b in np.array_split(x, n_blocks)], 40, 6)
-    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-4)
-    exact = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:6].T
-    np.testing.assert_allclose(np.abs((axes * exact).sum(0)), 1, atol=1e-3)
 
 
 def test_size_factors_are_of_all_genes():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import torch
 from scipy import sparse
-from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
@@ -67,29 +69,29 @@ def consensus(
     -------
     Labels ``(n_cells,)`` int.
     """
-    # identical cells have no variance to divide by
-    with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
+    views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
+    numbers = [math.ceil(share * n_clusters) for share in _SHARES_OF_K]
+    # no number of dimensions: K-means
+    kinds = [*itertools.product(_POWERS, _DIMENSIONS), *((power, None) for power in _KMEANS_POWERS)]
+    # scikit-learn takes seeds below 2^32
+    seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
+    # a vote is too small to gain from threads, but a few run beside each other; they share the interpreter's lock
+    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=one_thread)
+    with one_thread(), warnings.catch_warnings(), pool:
         # fewer distinct cells than clusters: the vote decides
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # scikit-learn takes seeds below 2^32
-        seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
-        views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
-        numbers = [math.ceil(share * n_clusters) for share in _SHARES_OF_K]
-        votes = np.column_stack([vote for view in views for k in numbers for vote in _votes(*view, k, seeds)])
+        votes = np.column_stack([*pool.map(_vote, itertools.product(views, numbers, kinds), seeds)])
         return _join(votes, n_clusters, random_state)
 
 
-def _votes(embedding: np.ndarray, n_hidden: int, n_clusters: int, seeds: Iterator[int]) -> list[np.ndarray]:
-    votes = []
-    for power in _POWERS:
-        scaled = scale_rows(embedding, power, n_hidden)
-        for n_dims in _DIMENSIONS:
-            votes.append(_mixture(scaled, n_clusters, n_dims, next(seeds)))
-    for power in _KMEANS_POWERS:
-        model = KMeans(n_clusters, n_init=3, random_state=next(seeds))
-        scaled = scale_rows(embedding, power, n_hidden)
-        votes.append(model.fit(scaled[:_REFERENCE_CELLS]).predict(scaled))
-    return votes
+def _vote(cast: tuple[tuple[np.ndarray, int], int, tuple[float, int | None]], seed: int) -> np.ndarray:
+    (embedding, n_hidden), n_clusters, (power, n_dims) = cast
+    scaled = scale_rows(embedding, power, n_hidden)
+    # a thread has floating-point settings of its own; identical cells have no variance to divide by
+    with np.errstate(invalid="ignore"):
+        if n_dims:
+            return _mixture(scaled, n_clusters, n_dims, seed)
+        return KMeans(n_clusters, n_init=3, random_state=seed).fit(scaled[:_REFERENCE_CELLS]).predict(scaled)
 
 
 def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray:
@@ -117,12 +119,17 @@ def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     _, group = np.unique(votes, axis=0, return_inverse=True)
     one_hot = _one_hot(votes)
     if group.max() >= _GROUPS:
-        model = MiniBatchKMeans(_GROUPS, random_state=seed, n_init=1, batch_size=1024)
+        model = MiniBatchKMeans(_GROUPS, init=_start, random_state=seed, n_init=1, batch_size=1024)
         group = model.fit(one_hot[:_REFERENCE_CELLS]).predict(one_hot)
     _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
     member = sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(len(sizes), n_cells))
     share = (member @ one_hot).toarray() / sizes[:, None]
     return average_linkage(1 - share @ share.T / n_votes, sizes, n_clusters)[group]
+
+
+def _start(one_hot: sparse.csr_matrix, n_groups: int, random_state: np.random.RandomState) -> np.ndarray:
+    # scikit-learn's own k-means++, which would turn float32 into float64 anew for each centroid
+    return kmeans_plusplus(one_hot.astype(np.float64), n_groups, random_state=random_state)[0]
 
 
 def _one_hot(votes: np.ndarray) -> sparse.csr_matrix:

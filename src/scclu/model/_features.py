@@ -1,16 +1,27 @@
-"""Principal components of cells that are read block by block."""
+"""Principal components of cells, made and applied block by block."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 from scclu.nn.components import FeatureProjection
-from scclu.pp.components import principal_axes
+from scclu.pp import Recipe
 from scclu.pp.matrix import Matrix, row_blocks
 from scclu.train import batch_tensor
+
+
+def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
+    """A projection for what `recipe` gives, not fitted yet; scaled values are never clipped."""
+    return FeatureProjection(
+        torch.from_numpy(recipe.moments[0]),
+        torch.from_numpy(recipe.moments[1]),
+        n_components,
+        max_value=None if recipe.kind == "scaled" else max_value,
+        norm_power=norm_power,
+    )
 
 
 def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: int) -> torch.Tensor:
@@ -20,12 +31,8 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
     -------
     The principal components of the cells, ``(n_cells, n_features)``.
     """
-
-    def block(rows: slice) -> np.ndarray:
-        return projection.standardise(batch_tensor(matrix, rows)).numpy()
-
     mean, axes = principal_axes(
-        lambda: [partial(block, rows) for rows in row_blocks(matrix)],
+        lambda: (projection.standardise(batch_tensor(matrix, rows)).numpy() for rows in row_blocks(matrix)),
         matrix.shape[1],
         projection.n_features,
         random_state=random_state,
@@ -42,3 +49,49 @@ def project(projection: FeatureProjection, matrix: Matrix) -> torch.Tensor:
     device = projection.axes.device
     blocks = (batch_tensor(matrix, rows).to(device) for rows in row_blocks(matrix))
     return torch.cat([projection.components(block) for block in blocks]).cpu()
+
+
+def principal_axes(
+    blocks: Callable[[], Iterable[np.ndarray]],
+    n_features: int,
+    n_components: int,
+    *,
+    random_state: int = 0,
+    n_iter: int = 7,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading principal axes by randomised subspace iteration; only one block is dense at a time.
+
+    Parameters
+    ----------
+    blocks
+        Called for each pass; gives dense blocks of rows, ``(n_rows, n_features)``.
+    n_features
+        Columns.
+    n_components
+        Axes wanted.
+    random_state
+        Of the start.
+    n_iter
+        Passes over the blocks.
+
+    Returns
+    -------
+    Mean of the rows, ``(n_features,)``, and orthonormal axes, ``(n_features, n_components)``, largest variance first,
+    both float32.
+    """
+    total, n_rows = np.zeros(n_features), 0
+    for block in blocks():
+        total += block.sum(axis=0, dtype=np.float64)
+        n_rows += len(block)
+    mean = total / n_rows
+    width = min(n_components + 10, n_features)
+    start = np.random.default_rng(random_state).standard_normal((n_features, width))
+    axes = np.linalg.qr(start)[0]
+    for _ in range(n_iter):
+        product = np.zeros((n_features, width))
+        for block in blocks():
+            scores = block @ axes.astype(np.float32) - (mean @ axes).astype(np.float32)
+            product += block.T @ scores - np.outer(mean, scores.sum(axis=0, dtype=np.float64))
+        axes, sizes, _ = np.linalg.svd(product, full_matrices=False)
+    # after the last pass the left singular vectors are the axes, in order of variance
+    return mean.astype(np.float32), axes[:, :n_components].astype(np.float32)

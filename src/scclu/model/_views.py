@@ -12,13 +12,12 @@ from sklearn.decomposition import PCA
 from scclu.graph import pearson_knn
 from scclu.graph.diffusion import diffuse
 from scclu.graph.operator import SparseOperator, symmetric_normalize
-from scclu.nn.components import FeatureProjection
 from scclu.pp import Recipe
 from scclu.pp.matrix import Matrix
 from scclu.pp.recipe import Kind
 from scclu.train import batch_tensor
 
-from ._features import fit_projection
+from ._features import fit_projection, make_projection
 
 
 class _InputRecipe(NamedTuple):
@@ -37,17 +36,6 @@ _CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4
 _N_NEIGHBORS = 7
 # on which the number of clusters is found
 _N_CELLS = 5_000
-
-
-def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
-    """A projection for what `recipe` gives, not fitted yet; scaled values are never clipped."""
-    return FeatureProjection(
-        torch.from_numpy(recipe.moments[0]),
-        torch.from_numpy(recipe.moments[1]),
-        n_components,
-        max_value=None if recipe.kind == "scaled" else max_value,
-        norm_power=norm_power,
-    )
 
 
 def input_views(

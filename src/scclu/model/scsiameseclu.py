@@ -30,9 +30,9 @@ from scclu.train.refresh import JointRefresh, embed_whole
 
 from ._base import ClusteringModel, cluster_means
 from ._checks import check_choice, check_training
-from ._features import fit_projection, project
+from ._features import fit_projection, make_projection, project
 from ._siamese_settings import PRESETS, ScSiameseCluSettings, check_settings
-from ._views import diffused, make_projection
+from ._views import diffused
 
 logger = logging.getLogger(__name__)
 
