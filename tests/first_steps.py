@@ -1,6 +1,6 @@
 """Losses of the first steps of training, on every data set: the whole grid, resumable, or a slice of it.
 
-``python tests/first_steps.py RESULTS.jsonl`` runs what RESULTS.jsonl lacks, the quickest settings first.
+``python tests/first_steps.py RESULTS.jsonl [SEED ...]`` runs what RESULTS.jsonl lacks, the quickest settings first.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def grid(seeds: Iterable[int], data: Iterable[str]) -> Iterator[Setting]:
             yield Setting(*model, precision, seed, name)
 
 
-def main(path: Path) -> None:
+def main(path: Path, seeds: Iterable[int]) -> None:
     """Run what the file lacks, one line a setting."""
     warnings.simplefilter("ignore")
     logging.getLogger("scclu").setLevel(logging.ERROR)
@@ -101,7 +101,7 @@ def main(path: Path) -> None:
     sets = {s.name: s for s in find_sets(Path(os.environ["SCCLU_DATA"]), "cell_type")}
     done = {tuple(json.loads(line)["setting"]) for line in path.read_text().splitlines()} if path.exists() else set()
     split: dict[str, tuple[AnnData, int]] = {}
-    for setting in grid(range(N_SEEDS), sets):
+    for setting in grid(seeds, sets):
         if tuple(setting) in done:
             continue
         if setting.data not in split:
@@ -121,4 +121,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [int(seed) for seed in sys.argv[2:]] or range(N_SEEDS))
