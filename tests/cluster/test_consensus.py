@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -92,32 +93,35 @@ def test_groups_start_from_the_centroids_of_scikit_learn():
 
 
 def test_votes_beside_each_other_are_those_of_one_thread(blobs, monkeypatch):
-    rng = np.random.default_rng(0)
-    embedding = rng.standard_normal((300, 10)).astype(np.float32)
-    labels, callers = [], set()
-    vote = module._vote
-    monkeypatch.setattr(module, "_vote", lambda *cast: callers.add(threading.current_thread()) or vote(*cast))
+    embedding = np.random.default_rng(0).standard_normal((300, 10)).astype(np.float32)
+    vote, labels = module._vote, []
     for n_threads in (1, 2):
+        # 44 votes, in pairs: a vote begins when another does
+        together = threading.Barrier(n_threads, timeout=60)
+        monkeypatch.setattr(module, "_vote", lambda *cast, together=together: (together.wait(), vote(*cast))[1])
         monkeypatch.setattr(torch, "get_num_threads", lambda n=n_threads: n)
-        callers.clear()
+        before = set(threading.enumerate())
         labels.append(consensus(embedding, 4, random_state=0, others=[blobs[0][:300]]))
-        assert len(callers) == n_threads
-        assert not any(thread.is_alive() for thread in callers)
+        assert set(threading.enumerate()) <= before
     np.testing.assert_array_equal(*labels)
 
 
 def test_a_failing_vote_ends_the_others(blobs, monkeypatch):
-    cast = []
+    seeds = []
 
-    def fail(*_):
-        cast.append(threading.current_thread())
-        raise MemoryError("no room")
+    def fail(_, seed):
+        seeds.append(seed)
+        if seed == 0:
+            raise MemoryError("no room")
+        time.sleep(0.2)
 
     monkeypatch.setattr(module, "_vote", fail)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    before = set(threading.enumerate())
     with pytest.raises(MemoryError, match="no room"):
         consensus(blobs[0], 4, random_state=0)
-    assert not any(thread.is_alive() for thread in cast)
+    assert set(threading.enumerate()) <= before
+    assert len(seeds) < 22
 
 
 def test_cells_beyond_the_reference(blobs, monkeypatch):
