@@ -22,7 +22,8 @@ import torch
 from anndata import AnnData
 
 from scclu.benchmark.sets import find_sets
-from scclu.model import CICL, ScSiameseClu
+from scclu.methods.cicl.model import CICL
+from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 N_STEPS = 50
 N_SEEDS = 20

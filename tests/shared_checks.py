@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 
 from conftest import simulated_counts
-from scclu.pp import in_memory
+from scclu.data.matrix import in_memory
 
 
 def result(adata, key):

@@ -11,8 +11,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.cluster import kmeans_plusplus
 
-from scclu.cluster import consensus, kmeans, partition
-from scclu.cluster.final import by_size
+from scclu.cluster.consensus import consensus
+from scclu.cluster.final import by_size, partition
+from scclu.cluster.kmeans import kmeans
 from scclu.metrics import ari
 
 module = sys.modules["scclu.cluster.consensus"]

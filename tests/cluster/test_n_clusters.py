@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scclu.cluster import find_n_clusters, most_clusters
-from scclu.cluster.n_clusters import SAMPLE_CELLS
+from scclu.cluster.n_clusters import SAMPLE_CELLS, find_n_clusters, most_clusters
 
 
 def blobs(n_cells, n_types, n_dims=8, seed=0):

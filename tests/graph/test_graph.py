@@ -9,9 +9,15 @@ from scipy import sparse
 
 from scclu.graph import diffusion
 from scclu.graph.diffusion import diffuse, n_diffusion_steps
-from scclu.graph.edges import drop_weak_edges, edge_cosine, induced_subgraph, partition_graph, shuffled_unions
 from scclu.graph.knn import centered_unit_rows, nearest_cells, pearson_knn
 from scclu.graph.operator import SparseOperator, row_normalize, symmetric_normalize
+from scclu.methods.scsiameseclu.edges import (
+    drop_weak_edges,
+    edge_cosine,
+    induced_subgraph,
+    partition_graph,
+    shuffled_unions,
+)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from scclu.graph.edges import drop_weak_edges
 from scclu.graph.knn import pearson_knn
 from scclu.graph.operator import SparseOperator, row_normalize, symmetric_normalize
-from scclu.graph.views import GraphViews, ReferenceGraph
+from scclu.methods.scsiameseclu.edges import drop_weak_edges
+from scclu.methods.scsiameseclu.graph import GraphViews, ReferenceGraph
 
 N, M, K = 60, 7, 4
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")  # a device that every machine has

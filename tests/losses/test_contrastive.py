@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from scclu.losses import ClusterAwareContrastiveLoss
+from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
 
 
 def literal(z: torch.Tensor, labels: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:

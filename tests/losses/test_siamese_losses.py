@@ -13,7 +13,9 @@ from scvi.distributions import ZeroInflatedNegativeBinomial
 
 from scclu.graph.knn import pearson_knn
 from scclu.graph.operator import SparseOperator, row_normalize
-from scclu.losses.siamese import (
+from scclu.methods._assignment import log_student_t
+from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, self_correlation
+from scclu.methods.scsiameseclu.losses import (
     cell_correlation_loss,
     cluster_readout,
     graph_alignment_loss,
@@ -24,9 +26,7 @@ from scclu.losses.siamese import (
     transport_loss,
     zinb_loss,
 )
-from scclu.nn.assignment import log_student_t
-from scclu.nn.autoencoder import AdaptiveFusion, self_correlation
-from scclu.ot.sinkhorn import transport_target
+from scclu.methods.scsiameseclu.transport import transport_target
 
 N, D = 300, 20
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from conftest import simulated_counts
-from scclu.model import CICL
-from scclu.model._files import state_text
-from scclu.train.plan import CICLPlan
-from scclu.train.runner import resolve_precision
+from scclu.methods._files import state_text
+from scclu.methods._trainer import resolve_precision
+from scclu.methods.cicl.model import CICL
+from scclu.methods.cicl.plan import CICLPlan
 from shared_checks import check_interrupted_training_keeps_the_model
 
 

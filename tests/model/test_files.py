@@ -21,7 +21,7 @@ from scvi.model.base import BaseModelClass
 
 import scclu
 from conftest import simulated_counts
-from scclu.model._files import read_model, state_text, write_model
+from scclu.methods._files import read_model, state_text, write_model
 
 WRITTEN = Path(__file__).parents[1] / "data" / "models-0.1.0"
 NAMES = ["CICL", "ScSiameseClu", "CellClassifier-logistic", "CellClassifier-knn", "CellClassifier-mlp"]

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from conftest import simulated_counts
-from scclu.model import ScSiameseClu
-from scclu.train.batches import EPOCH_STEPS
-from scclu.train.phase import PhasePlan
+from scclu.methods.scsiameseclu.batches import EPOCH_STEPS
+from scclu.methods.scsiameseclu.model import ScSiameseClu
+from scclu.methods.scsiameseclu.phases import PhasePlan
 from shared_checks import check_interrupted_training_keeps_the_model
 
 

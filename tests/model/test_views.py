@@ -5,9 +5,10 @@ import pytest
 from scipy import sparse
 
 from conftest import simulated_counts
-from scclu.model import CICL, ScSiameseClu
-from scclu.model._features import principal_axes
-from scclu.model._views import diffused
+from scclu.cluster.representations import diffused
+from scclu.data.components import principal_axes
+from scclu.methods.cicl.model import CICL
+from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 
 @pytest.mark.parametrize("n_blocks", [1, 3])

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import sparse
 
+from scclu.data.components import FeatureProjection
 from scclu.graph.knn import pearson_knn
-from scclu.graph.views import AttachedViews, GraphViews
-from scclu.module.scsiameseclu import CellBatch, ScSiameseCluModule
-from scclu.nn.autoencoder import GraphLayer
-from scclu.nn.components import FeatureProjection
+from scclu.methods.scsiameseclu.autoencoder import GraphLayer
+from scclu.methods.scsiameseclu.graph import AttachedViews, GraphViews
+from scclu.methods.scsiameseclu.module import CellBatch, ScSiameseCluModule
 
 OFF = {f"{name}_weight": 0.0 for name in ("correlation", "reconstruction", "propagation", "zinb", "ot")}
 ON = dict.fromkeys(OFF, 1.0)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from scclu.nn import JointComponents
+from scclu.methods.cicl.components import JointComponents
 
 
 def test_blocks_are_principal_components_of_equal_weight():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from scclu.nn import CellEncoder, gaussian_noise, mask_genes, student_t
-from scclu.nn.encoder import SelfAttention
+from scclu.methods._assignment import student_t
+from scclu.methods.cicl.encoder import CellEncoder, SelfAttention, gaussian_noise, mask_genes
 
 
 def test_student_t_by_hand():

@@ -9,12 +9,13 @@ import pytest
 import torch
 from scipy import sparse
 
-from scclu.cluster import kmeans
 from scclu.cluster.consensus import consensus
+from scclu.cluster.kmeans import kmeans
 from scclu.cluster.tempered_ward import tempered_ward
 from scclu.graph.operator import SparseOperator, symmetric_normalize
-from scclu.losses import ClusterAwareContrastiveLoss
-from scclu.losses.siamese import (
+from scclu.methods._assignment import log_student_t
+from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
+from scclu.methods.scsiameseclu.losses import (
     cell_correlation_loss,
     graph_alignment_loss,
     graph_reconstruction_loss,
@@ -24,8 +25,7 @@ from scclu.losses.siamese import (
     transport_loss,
     zinb_loss,
 )
-from scclu.nn.assignment import log_student_t
-from scclu.ot import transport_target
+from scclu.methods.scsiameseclu.transport import transport_target
 
 RNG = np.random.default_rng(0)
 N = 12

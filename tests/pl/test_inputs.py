@@ -16,7 +16,7 @@ from conftest import QUICK, simulated_counts
 from figure_checks import clustered
 from scclu.pl._figure import spread
 from scclu.pl._inputs import matched
-from scclu.pl._labels import free_place
+from scclu.pl._legends import free_place
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,10 @@ from scipy import sparse
 
 import scclu
 from conftest import QUICK, simulated_counts
-from scclu.pp import Recipe, canonical_order, matrix, read_matrix, reordered
-from scclu.pp.disk import DiskMatrix
+from scclu.data import matrix
+from scclu.data.disk import DiskMatrix
+from scclu.data.matrix import canonical_order, read_matrix, reordered
+from scclu.data.recipe import Recipe
 
 KINDS = ["h5ad", "h5ad dense", "zarr", "zarr dense", "dask"]
 
@@ -87,9 +89,9 @@ def test_cicl_never_reads_all_cells(pair, monkeypatch):
     reads = []
     read = DiskMatrix._read
     monkeypatch.setattr(DiskMatrix, "_read", lambda self, wanted: reads.append(len(wanted)) or read(self, wanted))
-    monkeypatch.setattr("scclu.pp.matrix.in_memory", None)
     monkeypatch.setattr("scclu.tl._write.in_memory", None)
-    for name in ("model._base", "cluster.final", "model.cicl"):
+    monkeypatch.setattr("scclu.data.matrix.in_memory", None)
+    for name in ("methods._base", "cluster.final", "methods.cicl.model"):
         monkeypatch.setattr(f"scclu.{name}.REFERENCE_CELLS", 60)
     before = set(backed.obs), set(backed.obsm)
     model = scclu.tl.cicl(backed, 3, batch_size=40, return_model=True, **QUICK)
@@ -98,7 +100,7 @@ def test_cicl_never_reads_all_cells(pair, monkeypatch):
     soft = model.predict(backed, soft=True)
     np.testing.assert_allclose(soft, model.predict(soft=True), atol=1e-5)
     monkeypatch.undo()
-    for name in ("model._base", "cluster.final", "model.cicl"):
+    for name in ("methods._base", "cluster.final", "methods.cicl.model"):
         monkeypatch.setattr(f"scclu.{name}.REFERENCE_CELLS", 60)
     scclu.tl.cicl(adata, 3, batch_size=40, **QUICK)
     assert backed.obs["cicl"].tolist() == adata.obs["cicl"].tolist()

@@ -7,8 +7,8 @@ import pytest
 from scipy import sparse
 
 from conftest import simulated_counts
-from scclu.pp.counts import Counts, read_counts
-from scclu.pp.neighbors import as_adjacency
+from scclu.data.counts import Counts, read_counts
+from scclu.data.neighbors import as_adjacency
 
 
 def test_size_factors_are_of_all_genes():

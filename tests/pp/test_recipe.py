@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from conftest import simulated_counts
-from scclu.pp import Recipe, canonical_order, read_matrix
-from scclu.pp.recipe import detect_kind
+from scclu.data.matrix import canonical_order, read_matrix
+from scclu.data.recipe import Recipe, detect_kind
 
 
 def fit(adata, n_top_genes=None, settings=None, **kwargs):

@@ -10,9 +10,9 @@ from scipy import sparse
 
 import scclu
 from conftest import simulated_counts
-from scclu.pp.lognorm import log_normalised
-from scclu.pp.matrix import match_genes
-from scclu.tl._markers import marker_scores, overlap_scores, top_markers
+from scclu.annotate.markers import marker_scores, overlap_scores, top_markers
+from scclu.data.lognorm import log_normalised
+from scclu.data.matrix import match_genes
 from shared_checks import assert_nested_equal, snapshot
 
 TYPES = ("a", "b", "c")

@@ -8,7 +8,7 @@ import pytest
 import scclu
 import shared_checks
 from conftest import QUICK, simulated_counts
-from scclu.model import CICL
+from scclu.methods.cicl.model import CICL
 
 cicl = partial(scclu.tl.cicl, **QUICK)
 

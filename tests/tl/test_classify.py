@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import scclu
-from scclu.model import CellClassifier
-from scclu.model._scorers import fit_arrays, log_probabilities
+from scclu.classify.classifier import CellClassifier
+from scclu.classify.scorers import fit_arrays, log_probabilities
 from shared_checks import assert_nested_equal, global_random_state, snapshot
 
 METHODS = ("logistic", "knn", "mlp")

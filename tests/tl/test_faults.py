@@ -18,8 +18,8 @@ from tqdm.auto import tqdm
 
 import scclu
 from conftest import simulated_counts
+from scclu.methods.cicl.batches import MinibatchSampler
 from scclu.tl._write import write_results
-from scclu.train.batches import MinibatchSampler
 from shared_checks import global_random_state, snapshot
 
 SOURCE = str(Path(scclu.__file__).parent)

@@ -18,8 +18,8 @@ import pytest
 
 import scclu
 from conftest import QUICK, simulated_counts
+from scclu.methods._randomness import one_at_a_time
 from scclu.tl import _write
-from scclu.train import one_at_a_time
 from shared_checks import assert_equal_results, global_random_state, result
 
 ARGUMENTS = {"cicl": QUICK, "scsiameseclu": {"max_epochs": 2, "accelerator": "cpu"}}

@@ -10,7 +10,7 @@ from scipy import sparse
 import scclu
 import shared_checks
 from conftest import simulated_counts
-from scclu.model import ScSiameseClu
+from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 KEY = "scsiameseclu"
 run = partial(scclu.tl.scsiameseclu, max_epochs=2, accelerator="cpu")

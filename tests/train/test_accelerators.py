@@ -8,7 +8,7 @@ import torch
 
 import scclu
 from conftest import simulated_counts
-from scclu.train.runner import resolve_precision
+from scclu.methods._trainer import resolve_precision
 
 THERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from scclu.train import batches
-from scclu.train.batches import CellBatches, MinibatchSampler, batch_tensor, embed_cells
-from scclu.train.seed import isolated_randomness
+from scclu.data.tensors import batch_tensor, embed_cells
+from scclu.methods._randomness import isolated_randomness
+from scclu.methods.cicl import batches
+from scclu.methods.cicl.batches import CellBatches, MinibatchSampler
 
 
 @pytest.mark.parametrize(("n_cells", "batch_size"), [(1, 5), (5, 5), (6, 5), (129, 128), (1000, 256)])

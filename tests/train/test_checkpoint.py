@@ -9,13 +9,14 @@ import anndata as ad
 import lightning.pytorch as pl
 import numpy as np
 import pytest
+import scclu.methods._checkpoints as checkpoint
 
-import scclu.train.checkpoint as checkpoint
 import training_process
 from conftest import simulated_counts
-from scclu.model import CICL, ScSiameseClu
-from scclu.model import _checkpoints as files
-from scclu.pp import read_matrix
+from scclu.data.matrix import read_matrix
+from scclu.methods import _checkpoints as files
+from scclu.methods.cicl.model import CICL
+from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 MODELS = {
     "cicl": (CICL, {"n_hidden": 16, "cluster_method": "kmeans"}, {"max_epochs": 4, "batch_size": 30}),
@@ -206,7 +207,7 @@ def processes():
     """Processes that have imported everything, but trained nothing."""
     context = multiprocessing.get_context("forkserver")
     # modules of the tests are not on its path: what it cannot import it leaves out without a word
-    context.set_forkserver_preload(["scclu.model", "scclu.train", "torch._dynamo", "ot"])
+    context.set_forkserver_preload(["scclu.model", "torch._dynamo", "ot"])
     return context
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from conftest import simulated_counts
-from scclu.losses import ClusterAwareContrastiveLoss
-from scclu.model import CICL
-from scclu.module.cicl import CICLModule, Share
-from scclu.train.batches import Minibatch, _Rows
+from scclu.methods.cicl.batches import Minibatch, _Rows
+from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
+from scclu.methods.cicl.model import CICL
+from scclu.methods.cicl.module import CICLModule, Share
 
 # 5 steps of 61 and 60 cells: one device has a cell less than the other
 _CALL = {"max_epochs": 1, "batch_size": 61, "accelerator": "cpu", "precision": "32-true"}

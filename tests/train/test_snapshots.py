@@ -9,7 +9,8 @@ import pytest
 
 import scclu
 from conftest import QUICK, simulated_counts
-from scclu.model import CICL, ScSiameseClu
+from scclu.methods.cicl.model import CICL
+from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 TOOLS = {
     "cicl": partial(scclu.tl.cicl, **QUICK),

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ._reporting import progress, report
+from scclu._commands._reporting import progress, report
 
 
 def add(commands: argparse._SubParsersAction) -> None:

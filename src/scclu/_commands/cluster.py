@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from scclu import __version__
-
-from ._reporting import progress, report
+from scclu._commands._reporting import progress, report
 
 if TYPE_CHECKING:
     from anndata import AnnData

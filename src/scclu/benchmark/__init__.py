@@ -1,7 +1,7 @@
 """Methods beside each other: what people use today, through public packages."""
 
-from .embeddings import cross_validate
-from .peers import leiden_clusters, pca_kmeans, scvi_kmeans, scvi_latent
-from .runs import run
+from scclu.benchmark.embeddings import cross_validate
+from scclu.benchmark.peers import leiden_clusters, pca_kmeans, scvi_kmeans, scvi_latent
+from scclu.benchmark.runs import run
 
 __all__ = ["cross_validate", "leiden_clusters", "pca_kmeans", "run", "scvi_kmeans", "scvi_latent"]

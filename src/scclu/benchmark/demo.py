@@ -13,9 +13,8 @@ import scanpy as sc
 from anndata import AnnData
 
 from scclu import datasets, metrics, tl
-from scclu.pl import palette
-
-from .peers import leiden_clusters, pca_kmeans
+from scclu.benchmark.peers import leiden_clusters, pca_kmeans
+from scclu.pl._colors import palette
 
 
 def _row(method: str, labels: np.ndarray | pd.Series, truth: pd.Series, seconds: float) -> dict[str, str | float | int]:

@@ -15,11 +15,10 @@ from anndata import AnnData
 from sklearn.model_selection import StratifiedKFold
 
 from scclu import metrics
-
-from .peers import scaled_components, scvi_latent
+from scclu.benchmark.peers import scaled_components, scvi_latent
 
 if TYPE_CHECKING:
-    from scclu.model.classifier import Method
+    from scclu.classify.classifier import Method
 
 
 def cross_validate(
@@ -61,7 +60,7 @@ def cross_validate(
     >>> bool(table.loc["X_pca", "f1"] > table.loc["X_umap", "f1"])
     True
     """
-    from scclu import tl  # with torch, which the other pipelines of this package can do without
+    from scclu import tl
 
     labels = adata.obs[labels_key].astype(str).to_numpy()
     folds = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(labels, labels))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from scclu.cluster import kmeans, leiden
-from scclu.pp.recipe import detect_kind
-
-from .communities import louvain
-from .peers import leiden_clusters, pca_kmeans, scaled_components, scvi_latent
+from scclu.benchmark.communities import louvain
+from scclu.benchmark.peers import leiden_clusters, pca_kmeans, scaled_components, scvi_latent
+from scclu.cluster.kmeans import kmeans
+from scclu.cluster.leiden import leiden
+from scclu.data.recipe import detect_kind
 
 AT_K, FREE = "true-k", "k-free"
 MODES = {AT_K: "at the true K", FREE: "K-free"}

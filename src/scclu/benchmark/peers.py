@@ -8,11 +8,11 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
-from scclu.cluster import kmeans, leiden
-from scclu.pp import read_matrix
-from scclu.pp.recipe import detect_kind
-
-from .communities import leiden_at_k
+from scclu.benchmark.communities import leiden_at_k
+from scclu.cluster.kmeans import kmeans
+from scclu.cluster.leiden import leiden
+from scclu.data.matrix import read_matrix
+from scclu.data.recipe import detect_kind
 
 
 def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: int = 50, seed: int = 0) -> np.ndarray:

@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 
 from scclu import __version__, metrics
-
-from .panel import AT_K, METHODS, MODES
-from .sets import LabelledSet, find_sets
-from .tables import as_table, write_tables
+from scclu.benchmark.panel import AT_K, METHODS, MODES
+from scclu.benchmark.sets import LabelledSet, find_sets
+from scclu.benchmark.tables import as_table, write_tables
 
 logger = logging.getLogger(__name__)
 

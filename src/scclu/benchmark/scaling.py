@@ -22,8 +22,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scclu import metrics
-
-from .simulation import write_counts
+from scclu.benchmark.simulation import write_counts
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +229,7 @@ def plot_scaling(table: pd.DataFrame, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from scclu.pl import palette
+    from scclu.pl._colors import palette
 
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu.pp import read_matrix
-from scclu.pp.counts import COUNTS
-from scclu.pp.matrix import listed
-from scclu.pp.recipe import Kind, detect_kind
+from scclu.data.counts import COUNTS
+from scclu.data.matrix import listed, read_matrix
+from scclu.data.recipe import Kind, detect_kind
 
 
 @dataclass(frozen=True)

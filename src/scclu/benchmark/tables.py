@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scclu.pl import palette
-
-from .panel import METHODS, MODES
+from scclu.benchmark.panel import METHODS, MODES
+from scclu.pl._colors import palette
 
 COLUMNS = (
     *("data", "method", "mode", "seed", "status", "n_cells", "n_types", "n_clusters", "ari", "nmi", "nmi_max", "acc"),

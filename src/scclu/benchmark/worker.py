@@ -15,8 +15,8 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
-from .panel import METHODS
-from .scaling import peak_memory
+from scclu.benchmark.panel import METHODS
+from scclu.benchmark.scaling import peak_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:

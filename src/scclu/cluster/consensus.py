@@ -15,8 +15,8 @@ from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
-from .kmeans import one_thread
-from .mixture import tied_mixture
+from scclu.cluster.kmeans import one_thread
+from scclu.cluster.mixture import tied_mixture
 
 # every partition is fitted on this many cells where there are more, and the rest is assigned
 _REFERENCE_CELLS = 20_000

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from .consensus import consensus
-from .kmeans import kmeans
+from scclu.cluster.consensus import consensus
+from scclu.cluster.kmeans import kmeans
 
 # a consensus is found on this many cells where there are more, and the rest assigned
 REFERENCE_CELLS = 20_000

@@ -12,10 +12,10 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
 
-from .consensus import scale_rows
-from .kmeans import one_thread
-from .leiden import leiden_scan
-from .mixture import tied_mixture
+from scclu.cluster.consensus import scale_rows
+from scclu.cluster.kmeans import one_thread
+from scclu.cluster.leiden import leiden_scan
+from scclu.cluster.mixture import tied_mixture
 
 # Leiden counts more communities, the more cells there are: a sample of one size makes its counts comparable
 SAMPLE_CELLS = 1_500

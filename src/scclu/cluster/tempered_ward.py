@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .kmeans import kmeans
+from scclu.cluster.kmeans import kmeans
 
 __all__ = ["merge_clusters", "tempered_ward"]
 

@@ -1,7 +1,8 @@
 """Models after scvi-tools' conventions: they return plain objects and write nothing to AnnData."""
 
-from .cicl import CICL
-from .classifier import CellClassifier
-from .scsiameseclu import ScSiameseClu
+from scclu.classify.classifier import CellClassifier
+from scclu.methods._snapshots import Snapshots
+from scclu.methods.cicl.model import CICL
+from scclu.methods.scsiameseclu.model import ScSiameseClu
 
-__all__ = ["CICL", "CellClassifier", "ScSiameseClu"]
+__all__ = ["CICL", "CellClassifier", "ScSiameseClu", "Snapshots"]

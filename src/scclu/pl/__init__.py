@@ -1,12 +1,12 @@
 """Figures, to be used as those of :mod:`scanpy.pl`."""
 
-from ._colors import palette
-from .clusters import choose_n_clusters, cluster_sizes
-from .confusion import confusion
-from .markers import marker_overlap, top_markers
-from .similarity import similarity
-from .snapshots import snapshots
-from .training import history, snapshot_metrics
+from scclu.pl._clusters import choose_n_clusters, cluster_sizes
+from scclu.pl._colors import palette
+from scclu.pl._confusion import confusion
+from scclu.pl._markers import marker_overlap, top_markers
+from scclu.pl._similarity import similarity
+from scclu.pl._snapshots import snapshots
+from scclu.pl._training import history, snapshot_metrics
 
 __all__ = [
     "choose_n_clusters",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.colors import is_color_like
 
-from ._inputs import check_positive
+from scclu.pl._inputs import check_positive
 
 if TYPE_CHECKING:
     from anndata import AnnData

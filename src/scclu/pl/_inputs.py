@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from natsort import natsorted
 
-from scclu.pp.matrix import listed
+from scclu.data.matrix import listed
 
 
 def check_adata(adata: Any) -> None:

@@ -1,11 +1,11 @@
 """Tools: AnnData in, AnnData written."""
 
-from .annotate import annotate
-from .choose_n_clusters import choose_n_clusters
-from .cicl import cicl
-from .classify import classify, fit_classifier
-from .compare import align_labels, compare
-from .scsiameseclu import scsiameseclu
+from scclu.tl._annotate import annotate
+from scclu.tl._choose_n_clusters import choose_n_clusters
+from scclu.tl._cicl import cicl
+from scclu.tl._classify import classify, fit_classifier
+from scclu.tl._compare import align_labels, compare
+from scclu.tl._scsiameseclu import scsiameseclu
 
 __all__ = [
     "align_labels",

@@ -13,13 +13,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu.model._base import ClusteringModel
-from scclu.pp import in_memory, select_matrix
-from scclu.pp.disk import is_on_disk
-from scclu.pp.matrix import gene_names
-from scclu.pp.neighbors import select_neighbors
-
-from ._labels import check_key
+from scclu._labels import check_key
+from scclu.data.disk import is_on_disk
+from scclu.data.matrix import gene_names, in_memory, select_matrix
+from scclu.data.neighbors import select_neighbors
+from scclu.methods._base import ClusteringModel
 
 logger = logging.getLogger(__name__)
 

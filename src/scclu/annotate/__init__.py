@@ -1,0 +1,1 @@
+"""Naming clusters by marker genes."""

@@ -1,0 +1,1 @@
+"""Cell type classifiers on embeddings."""

@@ -1,0 +1,1 @@
+"""Reading matrices from AnnData, preprocessing, and principal components."""

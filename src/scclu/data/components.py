@@ -1,0 +1,160 @@
+"""Principal components of cells, made and applied block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scclu.data.matrix import Matrix, row_blocks
+from scclu.data.recipe import Recipe
+from scclu.data.tensors import batch_tensor
+
+
+def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
+    """A projection for what `recipe` gives, not fitted yet; scaled values are never clipped."""
+    return FeatureProjection(
+        torch.from_numpy(recipe.moments[0]),
+        torch.from_numpy(recipe.moments[1]),
+        n_components,
+        max_value=None if recipe.kind == "scaled" else max_value,
+        norm_power=norm_power,
+    )
+
+
+def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: int) -> torch.Tensor:
+    """Fit a projection to log-normalised training cells.
+
+    Returns
+    -------
+    The principal components of the cells, ``(n_cells, n_features)``.
+    """
+    mean, axes = principal_axes(
+        lambda: (projection.standardise(batch_tensor(matrix, rows)).numpy() for rows in row_blocks(matrix)),
+        matrix.shape[1],
+        projection.n_features,
+        random_state=random_state,
+    )
+    projection.axes.copy_(torch.from_numpy(axes))
+    projection.offset.copy_(torch.from_numpy(mean @ axes))
+    components = project(projection, matrix)
+    projection.fit_unit(components)
+    return components
+
+
+def project(projection: FeatureProjection, matrix: Matrix) -> torch.Tensor:
+    """Principal components of log-normalised cells, ``(n_cells, n_features)``, made where the projection is."""
+    device = projection.axes.device
+    blocks = (batch_tensor(matrix, rows).to(device) for rows in row_blocks(matrix))
+    return torch.cat([projection.components(block) for block in blocks]).cpu()
+
+
+def principal_axes(
+    blocks: Callable[[], Iterable[np.ndarray]],
+    n_features: int,
+    n_components: int,
+    *,
+    random_state: int = 0,
+    n_iter: int = 7,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading principal axes by randomised subspace iteration; only one block is dense at a time.
+
+    Parameters
+    ----------
+    blocks
+        Called for each pass; gives dense blocks of rows, ``(n_rows, n_features)``.
+    n_features
+        Columns.
+    n_components
+        Axes wanted.
+    random_state
+        Of the start.
+    n_iter
+        Passes over the blocks.
+
+    Returns
+    -------
+    Mean of the rows, ``(n_features,)``, and orthonormal axes, ``(n_features, n_components)``, largest variance first,
+    both float32.
+    """
+    total, n_rows = np.zeros(n_features), 0
+    for block in blocks():
+        total += block.sum(axis=0, dtype=np.float64)
+        n_rows += len(block)
+    mean = total / n_rows
+    width = min(n_components + 10, n_features)
+    start = np.random.default_rng(random_state).standard_normal((n_features, width))
+    axes = np.linalg.qr(start)[0]
+    for _ in range(n_iter):
+        product = np.zeros((n_features, width))
+        for block in blocks():
+            scores = block @ axes.astype(np.float32) - (mean @ axes).astype(np.float32)
+            product += block.T @ scores - np.outer(mean, scores.sum(axis=0, dtype=np.float64))
+        axes, sizes, _ = np.linalg.svd(product, full_matrices=False)
+    # after the last pass the left singular vectors are the axes, in order of variance
+    return mean.astype(np.float32), axes[:, :n_components].astype(np.float32)
+
+
+class FeatureProjection(nn.Module):
+    r"""Z-score, principal components, and tempered norms: :math:`x = p / (\|p\|^\eta s)`.
+
+    The norm of a cell's principal components grows with its depth and with how far its type is from the others.
+    :math:`\eta = 0` keeps it, so that outlying types dominate; :math:`\eta = 1` removes it, so that cells near the
+    origin, which are noise, count as much as any.
+
+    Parameters
+    ----------
+    mean, scale
+        Of each gene over the training cells, ``(n_genes,)``.
+    n_features
+        Principal components.
+    max_value
+        Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
+    norm_power
+        :math:`\eta`, in [0, 1].
+    """
+
+    def __init__(
+        self, mean: Tensor, scale: Tensor, n_features: int, *, max_value: float | None, norm_power: float
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.register_buffer("axes", torch.zeros(len(mean), n_features))
+        self.register_buffer("offset", torch.zeros(n_features))
+        self.register_buffer("unit", torch.ones(()))
+        self.mean: Tensor
+        self.scale: Tensor
+        self.axes: Tensor
+        self.offset: Tensor
+        self.unit: Tensor
+        self.max_value = max_value
+        self.norm_power = norm_power
+
+    @property
+    def n_features(self) -> int:
+        """Features a cell."""
+        return self.axes.shape[1]
+
+    def standardise(self, x: Tensor) -> Tensor:
+        """Z-score of log-normalised values, ``(n_cells, n_genes)``."""
+        x = (x - self.mean).div_(self.scale)
+        return x if self.max_value is None else x.clamp_(-self.max_value, self.max_value)
+
+    def components(self, x: Tensor) -> Tensor:
+        """Principal components of log-normalised cells, ``(n_cells, n_features)``."""
+        return self.standardise(x) @ self.axes - self.offset
+
+    def temper(self, components: Tensor) -> Tensor:
+        """Features of principal components, ``(n_cells, n_features)``."""
+        norm = components.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return components / norm**self.norm_power / self.unit
+
+    def fit_unit(self, components: Tensor) -> None:
+        """Choose s so that the features of these cells have unit mean square."""
+        self.unit.fill_(1.0)
+        unit = self.temper(components).square().mean().sqrt()
+        # cells that do not differ stay at the origin
+        self.unit.copy_(unit if unit > 1e-4 else torch.ones(()))

@@ -1,0 +1,84 @@
+"""Raw counts beside the matrix that is clustered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from anndata import AnnData
+
+from scclu.data.matrix import Matrix, layer_names, listed, read_matrix
+from scclu.data.recipe import detect_kind
+
+COUNTS = "counts"
+
+
+def read_counts(
+    adata: AnnData, counts_layer: str | None, *, layer: str | None = None
+) -> tuple[Matrix, np.ndarray, str]:
+    """The counts that a count model is fitted to.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes.
+    counts_layer
+        A key of ``adata.layers``. ``None`` is ``layers["counts"]`` if there is one, else the matrix that `layer` names.
+    layer
+        A key of ``adata.layers``; ``None`` is ``adata.X``.
+
+    Returns
+    -------
+    What :func:`read_matrix` returns.
+
+    Raises
+    ------
+    ValueError
+        If the layer is missing, or the matrix holds no counts.
+    """
+    if counts_layer is not None and counts_layer not in adata.layers:
+        raise ValueError(
+            f"counts_layer must be a key of adata.layers, but {counts_layer!r} was passed. "
+            f"There are: {listed(layer_names(adata))}."
+        )
+    name = counts_layer if counts_layer is not None else COUNTS if COUNTS in adata.layers else layer
+    if name is None and adata.X is None:
+        raise ValueError(f"ZINB needs raw counts, but adata has no X and no layers[{COUNTS!r}]. {_WAYS_OUT}")
+    matrix, names, source = read_matrix(adata, layer=name)
+    kind = detect_kind(matrix, source)
+    if kind != "counts":
+        raise ValueError(f"ZINB needs raw counts, but {source} holds {kind} values. {_WAYS_OUT}")
+    return matrix, names, source
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts and size factors.
+
+    Attributes
+    ----------
+    matrix
+        ``(n_cells, n_genes)``.
+    size_factors
+        Library size over all genes, over its median, ``(n_cells,)`` float32; 1 for a cell without counts.
+    """
+
+    matrix: Matrix
+    size_factors: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: Matrix, columns: Sequence[int]) -> Counts:
+        """The counts of the genes in `columns`, with size factors from all genes."""
+        library = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+        median = np.median(library[library > 0])
+        factors = np.where(library > 0, library / median, 1.0).astype(np.float32)
+        return cls(matrix[:, columns], factors)
+
+    def mean(self) -> np.ndarray:
+        """Mean count of each gene at size factor 1, ``(n_genes,)`` float32."""
+        mean = np.asarray(self.matrix.mean(axis=0, dtype=np.float64)).ravel() / self.size_factors.mean()
+        return mean.astype(np.float32)
+
+
+_WAYS_OUT = "Name a layer that holds counts (counts_layer=), or leave this loss out (zinb_weight=0)."

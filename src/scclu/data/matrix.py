@@ -1,0 +1,289 @@
+"""Reading the matrix of an AnnData with every check that can be made at the door, and matching names of genes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from scclu.data.disk import DiskMatrix, is_on_disk
+
+# float32 copies of CSR slices or dense blocks of this many values are made at a time (128 MB)
+_BLOCK_VALUES = 32 * 2**20
+
+# np.ndarray, scipy.sparse.csr_matrix, which has no useful types, or DiskMatrix where a function says so
+Matrix: TypeAlias = Any
+
+
+def listed(keys: Iterable[Any]) -> str:
+    """Names for a message: the first ten, and how many there are."""
+    names = [str(key) for key in keys]
+    shown = ", ".join(repr(name) for name in names[:10])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 10 else shown or "none"
+
+
+def layer_names(adata: AnnData) -> list[str]:
+    """Names of the layers. From version 0.13 on AnnData has ``X`` among them, under the name ``None``."""
+    return [name for name in adata.layers if name is not None]
+
+
+def select_matrix(
+    adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
+) -> tuple[Any, np.ndarray, str]:
+    """The matrix that `layer` and `use_rep` name, as it is, the names of its columns, and its name for messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`read_matrix`, as far as it can be said without looking at the values.
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"adata must be an AnnData, but a {type(adata).__name__} was passed.")
+    if layer is not None and use_rep is not None:
+        raise ValueError(f"Pass either layer or use_rep, but both were passed: layer={layer!r}, use_rep={use_rep!r}.")
+    if use_rep is not None and use_rep != "X":
+        if use_rep not in adata.obsm:
+            raise ValueError(
+                f"use_rep must be a key of adata.obsm, but {use_rep!r} was passed. "
+                f"There are: {listed(adata.obsm.keys())}."
+            )
+        values = adata.obsm[use_rep]
+        values = values.to_numpy() if hasattr(values, "to_numpy") else values
+        if getattr(values, "ndim", None) != 2:
+            shape = getattr(values, "shape", type(values).__name__)
+            raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {shape}.")
+        names = np.array([f"{use_rep}_{i}" for i in range(values.shape[1])], dtype=object)
+        return _checked(values, names, f"adata.obsm[{use_rep!r}]")
+    names = gene_names(adata)
+    if layer is None or layer == "X":
+        if adata.X is None:
+            raise ValueError("adata.X is None. Fill it, or name a layer (layer=) or a representation (use_rep=).")
+        return _checked(adata.X, names, "adata.X")
+    if layer not in adata.layers:
+        raise ValueError(
+            f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(layer_names(adata))}."
+        )
+    return _checked(adata.layers[layer], names, f"adata.layers[{layer!r}]")
+
+
+def gene_names(adata: AnnData) -> np.ndarray:
+    """The names as text; ``astype(str)`` would, since pandas 3, leave a missing name missing."""
+    return np.array([str(name) for name in adata.var_names], dtype=object)
+
+
+def _checked(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarray, str]:
+    n_cells, n_features = values.shape
+    if n_cells == 0 or n_features == 0:
+        raise ValueError(f"{source} has {n_cells} cells and {n_features} features; at least one of each is needed.")
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"Gene names must be unique, but {int((counts > 1).sum())} occur more than once: "
+            f"{listed(unique[counts > 1])}. Call adata.var_names_make_unique() first."
+        )
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{values.mask.sum()} values of {source} are masked. Fill them (numpy.ma.filled), or leave their cells out."
+        )
+    return values, names, source
+
+
+def in_memory(values: Any) -> Any:
+    """A backed or dask matrix, read; any other as it is."""
+    if hasattr(values, "to_memory"):  # sparse, backed
+        return values.to_memory()
+    if hasattr(values, "compute"):  # dask
+        return values.compute()
+    return values if sparse.issparse(values) else np.asarray(values)  # dense, backed or not
+
+
+def read_matrix(
+    adata: AnnData, *, layer: str | None = None, use_rep: str | None = None, by_block: bool = False
+) -> tuple[Matrix, np.ndarray, str]:
+    """The input of a model as float32. It may share memory with the user's array: nothing may write to it.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes.
+    layer
+        A key of ``adata.layers``; ``None`` is ``adata.X``.
+    use_rep
+        A key of ``adata.obsm``, in place of genes.
+    by_block
+        Return a :class:`~scclu.data.disk.DiskMatrix` for what is on disk (backed, zarr, dask), whose values are checked
+        when they are read; otherwise it is read into memory.
+
+    Returns
+    -------
+    The matrix, ``(n_cells, n_features)`` float32: canonical CSR for sparse input and for expression that is mostly
+    zeros, so that CSR, CSC and dense input of the same values give the same bits; C-ordered dense otherwise. The names
+    of the features. The matrix's name for messages.
+
+    Raises
+    ------
+    TypeError
+        If `adata` is no AnnData, or the matrix does not hold numbers.
+    ValueError
+        If the matrix is missing, has no cells or no features, or holds NaN or infinite values, or if gene names are
+        duplicated.
+    """
+    values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
+    if values.dtype.kind not in "buif":
+        raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
+    if by_block and is_on_disk(values):
+        prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)
+        order = np.arange(values.shape[0])
+        return DiskMatrix(values, tuple(values.shape), prepare, _block_rows(values.shape[1]), order), names, source
+    values = in_memory(values)
+    return _as_float32(values, source, prefer_sparse=use_rep is None), names, source
+
+
+def _as_float32(values: Any, source: str, *, prefer_sparse: bool) -> Matrix:
+    if not sparse.issparse(values):
+        if not prefer_sparse or np.count_nonzero(values) > 0.5 * values.size:
+            with np.errstate(over="ignore"):
+                matrix = np.array(values, dtype=np.float32, order="C")
+            _check_finite(matrix, source)
+            return matrix
+    with np.errstate(over="ignore"):
+        matrix = sparse.csr_matrix(values, dtype=np.float32)  # shares the user's arrays where they are float32 already
+    if not matrix.has_canonical_format or (matrix.data == 0).any():
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+    _check_finite(matrix.data, source)
+    if not prefer_sparse or matrix.nnz > 0.5 * matrix.shape[0] * matrix.shape[1]:
+        return matrix.toarray()
+    return matrix
+
+
+def _check_finite(values: np.ndarray, source: str) -> None:
+    bad = values.size - int(np.isfinite(values).sum())
+    if bad:
+        raise ValueError(
+            f"{source} holds {bad} values that are NaN, infinite or beyond the range of float32. "
+            "Remove or impute them first (for NaN: numpy.nan_to_num)."
+        )
+
+
+def _block_rows(n_features: int) -> int:
+    return max(1, _BLOCK_VALUES // max(1, n_features))
+
+
+def row_blocks(matrix: Matrix) -> Iterable[slice]:
+    """Slices over the rows that keep a dense float32 copy of a block within 128 MB."""
+    step = _block_rows(matrix.shape[1])
+    for start in range(0, matrix.shape[0], step):
+        yield slice(start, min(start + step, matrix.shape[0]))
+
+
+def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
+    """Rows and their values in memory, block by block; a matrix on disk is read from its beginning to its end."""
+    if isinstance(matrix, DiskMatrix):
+        yield from matrix.blocks()
+    else:
+        for rows in row_blocks(matrix):
+            yield rows, matrix[rows]
+
+
+def reordered(matrix: Matrix, order: np.ndarray) -> Matrix:
+    """The rows in another order; of a matrix on disk nothing is read."""
+    return matrix.reordered(order) if isinstance(matrix, DiskMatrix) else matrix[order]
+
+
+def transformed(matrix: Matrix, transform: Callable[[Any], Any], n_features: int) -> Matrix:
+    """A matrix whose rows are transformed, each by itself: now, or when they are read from disk."""
+    return matrix.transformed(transform, n_features) if isinstance(matrix, DiskMatrix) else transform(matrix)
+
+
+def canonical_order(matrix: Matrix) -> np.ndarray:
+    """An order of the cells that depends on their values alone, not on how they are stored.
+
+    A model that trains in this order gives the same result however the user's cells are shuffled. The order is that of
+    each cell's product with a fixed random vector; cells that tie are equal, so their order does not matter.
+
+    Parameters
+    ----------
+    matrix
+        ``(n_cells, n_features)``, in memory or on disk.
+
+    Returns
+    -------
+    The permutation, ``(n_cells,)`` int64.
+    """
+    direction = np.random.default_rng(0).standard_normal(matrix.shape[1])
+    keys = np.empty(matrix.shape[0])
+    for rows, block in blocks(matrix):
+        # row by row in one fixed order of additions: a matrix product may add in another order at another row
+        keys[rows] = block @ direction if sparse.issparse(block) else (block * direction).sum(axis=1)
+    return np.argsort(keys, kind="stable")
+
+
+@dataclass(frozen=True)
+class GeneMatch:
+    """Which names were found under which.
+
+    Attributes
+    ----------
+    found
+        The name asked for, to the name that is there.
+    by_case
+        Those of `found` that differ in case.
+    unmatched
+        Names that are not there, or that are there in several other spellings.
+    """
+
+    found: dict[str, str]
+    by_case: dict[str, str]
+    unmatched: list[str]
+
+
+def match_genes(wanted: Iterable[str], available: Iterable[str]) -> GeneMatch:
+    """Match gene names exactly, else without regard to case where one name only fits.
+
+    Parameters
+    ----------
+    wanted
+        Names to look for; repeated ones count once.
+    available
+        Names that are there.
+
+    Returns
+    -------
+    The match. No two names of `wanted` are given the same name: an exact one goes first, and two that differ in case
+    only are both unmatched.
+
+    Examples
+    --------
+    >>> from scclu.data.matrix import match_genes
+    >>> match_genes(["CD3E", "Ms4a1", "none"], ["Cd3e", "Ms4a1"])
+    GeneMatch(found={'CD3E': 'Cd3e', 'Ms4a1': 'Ms4a1'}, by_case={'CD3E': 'Cd3e'}, unmatched=['none'])
+    """
+    names = list(dict.fromkeys(map(str, wanted)))
+    there = list(map(str, available))
+    exact = set(there)
+    taken = exact.intersection(names)
+    folded: dict[str, list[str]] = defaultdict(list)
+    for name in there:
+        if name not in taken:
+            folded[name.casefold()].append(name)
+    askers: dict[str, int] = defaultdict(int)
+    for name in names:
+        askers[name.casefold()] += name not in exact
+    found, by_case, unmatched = {}, {}, []
+    for name in names:
+        fits = folded[name.casefold()]
+        if name in exact:
+            found[name] = name
+        elif len(fits) == 1 and askers[name.casefold()] == 1:
+            found[name] = by_case[name] = fits[0]
+        else:
+            unmatched.append(name)
+    return GeneMatch(found, by_case, unmatched)

@@ -1,0 +1,260 @@
+"""Files of a training that goes on where it was stopped: tensors in safetensors, the rest in JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from scipy import sparse
+
+from scclu.data.disk import DiskMatrix
+from scclu.methods._files import damage, read_model, write_model
+from scclu.methods._plan import HistoryPlan
+from scclu.methods._randomness import get_random_states, set_random_states
+
+# saving takes at most this share of the time of training
+_SHARE = 0.05
+
+
+class Stateful(Protocol):
+    """What can say all that training changes in it, and take it back."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training changes."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Take back what :meth:`state_dict` gave."""
+
+
+class Checkpoint(pl.Callback):
+    """Hands out the state of a training at starts of epochs, and puts a training back where it was.
+
+    It serves all phases of a training, each a plan of its own, and must be the first callback.
+
+    Parameters
+    ----------
+    parts
+        What a training changes beside its plans and its optimizer, by name: the network, the batches, other callbacks.
+    save
+        Called with the state: nested dicts with strings or whole numbers as keys, and lists, of tensors, arrays and
+        plain values. It is called so often that it takes at most a twentieth of the time.
+    state
+        What was saved; ``None`` starts anew.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Stateful], save: Callable[[dict[str, Any]], None], state: dict[str, Any] | None
+    ):
+        self._parts = parts
+        self._save = save
+        self._plans: list[HistoryPlan] = []
+        self._state = state
+        self._copy: dict[str, Any] | None = None
+        self._seconds = 0.0
+        self._saved_at = time.monotonic()
+        if state is not None:
+            for name, part in parts.items():
+                part.load_state_dict(state["parts"][name])
+
+    def begin(self, plan: HistoryPlan) -> bool:
+        """Give a plan its progress; whether it is still to be trained."""
+        self._plans.append(plan)
+        if self._state is None:
+            return True
+        saved = self._state["plans"]
+        plan.set_extra_state(saved[len(self._plans) - 1])
+        return len(self._plans) == len(saved)
+
+    def on_train_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
+        """Take back what belongs to this phase: the optimizer and its schedule."""
+        if self._state is not None:
+            for name, part in _trained_with(trainer).items():
+                part.load_state_dict(self._state["trainer"][name])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
+        """Copy the state, unless nothing is done since it was saved last, or that is a short while ago."""
+        start = time.monotonic()
+        due = self._seconds <= _SHARE * (start - self._saved_at) and any(plan.n_epochs for plan in self._plans)
+        if self._state is not None or not due or not trainer.is_global_zero:
+            return
+        state = {
+            "parts": {name: part.state_dict() for name, part in self._parts.items()},
+            "plans": [plan.get_extra_state() for plan in self._plans],
+            "trainer": {name: part.state_dict() for name, part in _trained_with(trainer).items()},
+        }
+        self._copy = deepcopy(state)
+        self._seconds = time.monotonic() - start
+
+    def on_train_batch_start(self, trainer: pl.Trainer, plan: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Save the copy with the random states, or take these back.
+
+        That is at the first step, since Lightning draws a number for the loader before the first epoch starts, but
+        after the start of each later one. What is brought up to date at starts of epochs has seeds of its own.
+        """
+        if self._state is not None:
+            set_random_states(self._state["random"])
+            self._state = None
+            self._saved_at = time.monotonic()
+        elif self._copy is not None:
+            start = time.monotonic()
+            self._save(self._copy | {"random": get_random_states()})
+            self._copy = None
+            self._saved_at = time.monotonic()
+            self._seconds += self._saved_at - start
+
+
+def _trained_with(trainer: pl.Trainer) -> dict[str, Stateful]:
+    parts = {"precision": trainer.precision_plugin}
+    parts |= {f"optimizer{i}": optimizer for i, optimizer in enumerate(trainer.optimizers)}
+    return parts | {f"schedule{i}": config.scheduler for i, config in enumerate(trainer.lr_scheduler_configs)}
+
+
+logger = logging.getLogger(__name__)
+_STEM = "checkpoint"
+
+
+@contextmanager
+def checkpointing(
+    checkpoint_dir: str | Path | None, run: Mapping[str, Any], parts: Mapping[str, Stateful]
+) -> Iterator[Checkpoint | None]:
+    """A checkpoint for the training inside the block, whose files are removed when the block succeeds.
+
+    Parameters
+    ----------
+    checkpoint_dir
+        A folder for the files of any number of trainings; ``None`` keeps nothing, and gives ``None``.
+    run
+        All that the result follows from. Trainings that differ in it do not see each other's files.
+    parts
+        Of :class:`~scclu.methods._checkpoints.Checkpoint`.
+
+    Raises
+    ------
+    NotADirectoryError
+        If `checkpoint_dir` is no folder.
+    ValueError
+        If the checkpoint of this training is damaged, or that of another.
+
+    Warns
+    -----
+    UserWarning
+        If there are checkpoints of other trainings only; or if a checkpoint could not be written.
+    """
+    if checkpoint_dir is None:
+        yield None
+        return
+    files = _CheckpointFiles(Path(checkpoint_dir), json.loads(json.dumps(run)))
+    yield Checkpoint(parts, files.write, files.read())
+    # of several processes, the first
+    rank_zero_only(shutil.rmtree)(files.folder)
+
+
+class _CheckpointFiles:
+    def __init__(self, checkpoint_dir: Path, run: dict[str, Any]):
+        if checkpoint_dir.exists() and not checkpoint_dir.is_dir():
+            raise NotADirectoryError(f"checkpoint_dir must be a folder, but {str(checkpoint_dir)!r} is a file.")
+        self.run = run
+        name = run["model"].lower()
+        digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
+        self.folder = checkpoint_dir / f"{name}-{digest}"
+        self._others = sorted(
+            path.parent.name
+            for path in checkpoint_dir.glob(f"{name}-*/{_STEM}.json")
+            if path.parent.name != self.folder.name
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is said before training
+
+    def read(self) -> dict[str, Any] | None:
+        if not (self.folder / f"{_STEM}.json").exists():
+            if self._others:
+                warnings.warn(
+                    f"{self.folder.parent} has checkpoints of other trainings only ({', '.join(self._others)}): other "
+                    "cells, settings or seed, or another scclu. They are left alone, and this training starts anew.",
+                    UserWarning,
+                    stacklevel=6,
+                )
+            return None
+        saved, tensors = read_model(self.folder, self.run["model"], stem=_STEM)
+        with damage(self.folder, _STEM):
+            found, state = saved["run"], _unpack(saved["state"], tensors)
+        if found != self.run:
+            differ = sorted(name for name in {*found, *self.run} if found.get(name) != self.run.get(name))
+            raise ValueError(
+                f"{self.folder} holds the checkpoint of another training, which differs in {', '.join(differ)}. "
+                "Delete it, or pass another checkpoint_dir."
+            )
+        logger.info("Going on from the checkpoint in %s.", self.folder)
+        return state
+
+    def write(self, state: dict[str, Any]) -> None:
+        tensors: dict[str, torch.Tensor] = {}
+        saved = {"class": self.run["model"], "run": self.run, "state": _pack(state, tensors)}
+        try:
+            write_model(self.folder, saved, tensors, overwrite=True, stem=_STEM)
+        except OSError as error:
+            warnings.warn(
+                f"No checkpoint could be written to {self.folder} ({error}). Training goes on; if it is stopped, it "
+                "goes on from the last one that could.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """A tree that JSON can hold, with its tensors and arrays put into `tensors`."""
+    if isinstance(value, Mapping):
+        return {"items": [[key, _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_pack(item, tensors) for item in value]
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        name = str(len(tensors))
+        tensors[name] = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+        return {"tensor": name} if isinstance(value, torch.Tensor) else {"array": name}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _unpack(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """What :func:`_pack` took apart; tuples are lists."""
+    if isinstance(value, list):
+        return [_unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "array" in value:
+        return tensors[value["array"]].numpy()
+    return {key: _unpack(item, tensors) for key, item in value["items"]}
+
+
+def data_digest(*matrices: Any) -> str:
+    """SHA-256 of the values of arrays, CSR matrices and matrices on disk, and of their shapes."""
+    digest = hashlib.sha256()
+    for matrix in matrices:
+        digest.update(repr(matrix.shape).encode())
+        for part in _parts(matrix):
+            digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def _parts(matrix: Any) -> Iterator[np.ndarray]:
+    if isinstance(matrix, DiskMatrix):
+        yield matrix.order
+        for _, block in matrix.blocks():
+            yield from _parts(block)
+    elif sparse.issparse(matrix):
+        yield from (matrix.data, matrix.indices, matrix.indptr)
+    else:
+        yield matrix

@@ -1,0 +1,116 @@
+"""Embedding and clusters at some epochs of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from scclu.methods._randomness import isolated_randomness
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Embedding and clusters of the training cells at some epochs of a training.
+
+    ``snapshots_`` of a model that was trained with ``n_snapshots``.
+
+    Attributes
+    ----------
+    epoch
+        Epochs trained, over all phases, ``(n,)`` int; 0 is before training.
+    embedding
+        ``(n, n_cells, n_dims)`` float32.
+    clusters
+        ``(n, n_cells)`` int32, each numbered by size: the numbers of two snapshots are not matched.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.model.CICL.setup_anndata(adata)
+    >>> model = scclu.model.CICL(adata, n_clusters=10)
+    >>> model.train(max_epochs=2, n_snapshots=2)
+    >>> model.snapshots_.epoch.tolist(), model.snapshots_.embedding.shape
+    ([0, 2], (2, 700, 40))
+    """
+
+    epoch: np.ndarray
+    embedding: np.ndarray
+    clusters: np.ndarray
+
+
+class SnapshotRecorder(pl.Callback):
+    """Takes snapshots before training and at evenly spread epochs; the last one is the result.
+
+    One recorder serves all phases of a training, and changes nothing in it: it draws from a random state of its own.
+
+    Parameters
+    ----------
+    n_snapshots
+        How many, with those before and after training; at most one an epoch is taken. 0 takes none.
+    n_epochs
+        Of all phases together.
+    take
+        Returns the embedding ``(n_cells, n_dims)`` float32 and the clusters ``(n_cells,)`` int.
+    seed
+        Of `take`.
+    """
+
+    def __init__(self, n_snapshots: int, n_epochs: int, take: Callable[[], tuple[np.ndarray, np.ndarray]], seed: int):
+        self._due = np.unique(np.linspace(0, n_epochs, n_snapshots).round().astype(int))[:-1].tolist()
+        self._n_snapshots = n_snapshots
+        self._take = take
+        self._seed = seed
+        self._epoch = 0
+        self._taken: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
+        """The network before training, and nothing where a later phase starts."""
+        self._snapshot(plan)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
+        """Count the epoch."""
+        self._epoch += 1
+        self._snapshot(plan)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Snapshots and epochs so far (Lightning's name)."""
+        return {"epoch": self._epoch, "taken": self._taken}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._epoch = state_dict["epoch"]
+        self._taken = {epoch: (embedding, labels) for epoch, (embedding, labels) in state_dict["taken"].items()}
+
+    def _snapshot(self, plan: pl.LightningModule) -> None:
+        if self._epoch not in self._due or self._epoch in self._taken:
+            return
+        plan.eval()
+        with torch.no_grad(), isolated_randomness(self._seed):
+            self._taken[self._epoch] = self._take()
+        plan.train()
+
+    def finish(self, order: np.ndarray, embedding: Any, clusters: Any) -> Snapshots | None:
+        """All snapshots in the order of the user's cells; ``None`` if none were asked for.
+
+        Parameters
+        ----------
+        order
+            Position in the user's cells of each cell as trained, ``(n_cells,)``.
+        embedding, clusters
+            The result, in the user's order.
+        """
+        if not self._n_snapshots:
+            return None
+        back = np.argsort(order)
+        self._taken.pop(self._epoch, None)  # training that was stopped early may end at an epoch that was due
+        taken = list(self._taken.values())
+        return Snapshots(
+            np.array([*self._taken, self._epoch]),
+            np.stack([*(values[back] for values, _ in taken), embedding]).astype(np.float32, copy=False),
+            np.stack([*(labels[back] for _, labels in taken), clusters]).astype(np.int32),
+        )

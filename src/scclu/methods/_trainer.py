@@ -1,0 +1,128 @@
+"""Running a plan through scvi-tools' Trainer."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from scvi.model._utils import parse_device_args
+from scvi.train import Trainer
+from scvi.train._progress import ProgressBar
+from tqdm.auto import tqdm
+
+from scclu.methods._checkpoints import Checkpoint
+from scclu.methods._plan import HistoryPlan
+
+
+class StderrProgressBar(ProgressBar):
+    """scvi-tools' progress bar, on standard error: standard output belongs to the user."""
+
+    description = "Training"
+
+    def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
+        """The bar of a training, one step an epoch."""
+        return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
+
+    def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
+        """Leave no bar behind."""
+        if getattr(self, "main_progress_bar", None) is not None:
+            self.main_progress_bar.close()
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """``"auto"`` as a Lightning precision: bfloat16 autocast where the hardware multiplies it fast, else float32.
+
+    Fast means matrix units or dot products for bfloat16, asked of the device itself; elsewhere bfloat16 is emulated,
+    and slower than float32 by a factor of up to a hundred.
+    """
+    if precision != "auto":
+        return precision
+    if accelerator in ("cuda", "gpu"):
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif accelerator == "cpu":
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        fast = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    else:
+        fast = False
+    return "bf16-mixed" if fast else "32-true"
+
+
+def fit(
+    plan: HistoryPlan,
+    data: pl.LightningDataModule,
+    *,
+    max_epochs: int,
+    accelerator: str,
+    devices: int | list[int] | str,
+    precision: str,
+    enable_progress_bar: bool = True,
+    description: str = "Training",
+    callbacks: Sequence[pl.Callback] = (),
+    checkpoint: Checkpoint | None = None,
+    **trainer_kwargs: Any,
+) -> None:
+    """Train, with scvi-tools' progress bar and without files; with a checkpoint, what is left to be trained.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts: Lightning would end the Python process instead.
+    """
+    if checkpoint is not None:
+        if not checkpoint.begin(plan):
+            return
+        callbacks = [checkpoint, *callbacks]
+    accelerator, lightning_devices, _ = parse_device_args(
+        accelerator=accelerator, devices=devices, return_device="torch"
+    )
+    handler = signal.getsignal(signal.SIGINT)
+    lightning_logger = logging.getLogger("lightning.pytorch")
+    level = lightning_logger.level
+    bar = StderrProgressBar()
+    bar.description = description
+    callbacks = [*callbacks, bar] if enable_progress_bar else list(callbacks)
+    try:
+        lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
+        with warnings.catch_warnings():
+            # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*The number of training batches.*")
+            # there is no early stopping to disable
+            warnings.filterwarnings("ignore", message="early_stopping was automatically disabled")
+            # Lightning's own uses of what torch deprecated
+            warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            trainer = Trainer(
+                accelerator=accelerator,
+                devices=lightning_devices,
+                max_epochs=max_epochs - plan.n_epochs,
+                precision=resolve_precision(precision, accelerator),
+                benchmark=False,
+                logger=False,
+                simple_progress_bar=False,
+                callbacks=callbacks,
+                enable_progress_bar=enable_progress_bar,
+                use_distributed_sampler=False,
+                **trainer_kwargs,
+            )
+            trainer.fit(plan, data)
+    except RuntimeError as error:
+        # where an epoch's loader could not start, Lightning's teardown fails too, and hides why
+        if error.__context__ is None or "combined_loader" not in str(error):
+            raise
+        raise error.__context__ from None
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        lightning_logger.setLevel(level)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,115 @@
+"""Minibatches of cells, and of parts of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from scclu.data.matrix import Matrix
+from scclu.data.tensors import batch_tensor
+
+# an epoch is a pass over the cells, or this many minibatches where a pass has more
+MAX_EPOCH_STEPS = 100
+
+
+class MinibatchSampler(Sampler):
+    """Row numbers of one minibatch after another, each cell once a pass.
+
+    A pass is cut into minibatches of nearly equal size, so that none is left with a single cell. An epoch ends after a
+    pass or after :data:`MAX_EPOCH_STEPS` minibatches; then the next epoch goes on where this one stopped.
+    """
+
+    def __init__(self, n_cells: int, batch_size: int, seed: int):
+        self.n_cells = n_cells
+        self.n_batches = -(-n_cells // batch_size)
+        self._rng = np.random.default_rng(seed)
+        self._left: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return min(self.n_batches, MAX_EPOCH_STEPS)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for _ in range(len(self)):
+            if not self._left:
+                self._left = np.array_split(self._rng.permutation(self.n_cells), self.n_batches)[::-1]
+            yield self._left.pop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its passes."""
+        return {"rng": self._rng.bit_generator.state, "left": self._left}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._rng.bit_generator.state, self._left = state_dict["rng"], list(state_dict["left"])
+
+
+class Minibatch(NamedTuple):
+    """The cells of a minibatch that one device gets.
+
+    Attributes
+    ----------
+    cells
+        ``(n, n_features)`` float32.
+    start, n_cells
+        Where the first of them is in the whole minibatch, and how many cells that has. Divided among devices, each but
+        the last ones has the same number, ``ceil(n_cells / n_devices)``.
+    """
+
+    cells: torch.Tensor
+    start: int
+    n_cells: int
+
+
+class _Rows(Dataset):
+    """A matrix that is indexed by the rows of a whole minibatch, of which a device gets its share."""
+
+    def __init__(self, matrix: Matrix, rank: int, n_ranks: int):
+        self.matrix = matrix
+        self.rank = rank
+        self.n_ranks = n_ranks
+
+    def __len__(self) -> int:
+        return self.matrix.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> Minibatch:
+        size = -(-len(rows) // self.n_ranks)
+        start = min(self.rank * size, len(rows))
+        own = np.sort(rows)[start : start + size]
+        return Minibatch(batch_tensor(self.matrix, own), start, len(rows))
+
+
+class CellBatches(pl.LightningDataModule):
+    """Shuffled minibatches of dense cells from a matrix, which may be sparse or on disk.
+
+    Parameters
+    ----------
+    matrix
+        ``(n_cells, n_features)``.
+    batch_size
+        Largest number of cells in a minibatch, over all devices.
+    seed
+        Of the order of the cells.
+    """
+
+    def __init__(self, matrix: Matrix, batch_size: int, seed: int):
+        super().__init__()
+        self.matrix = matrix
+        self.sampler = MinibatchSampler(matrix.shape[0], batch_size, seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its passes over the cells."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.sampler.load_state_dict(state_dict)
+
+    def train_dataloader(self) -> DataLoader:
+        """The loader that Lightning asks for."""
+        rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return DataLoader(_Rows(self.matrix, rank, n_ranks), batch_size=None, sampler=self.sampler)

@@ -1,0 +1,93 @@
+"""What networks read and what is clustered: principal components, scaled."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from torch import nn
+from torch.nn import functional as F
+
+
+class JointComponents(nn.Module):
+    """Leading principal components of the encoder's output and of its input, side by side.
+
+    The contrastive losses spread cells evenly over a sphere: fine differences between cells of one type are stretched
+    until they look like those between types. The input's own components keep the large differences large. Each block is
+    scaled to a mean squared row norm of 1, so that both count alike.
+
+    Parameters
+    ----------
+    n_hidden, n_genes
+        Widths of the encoder's output and of its input.
+    n_components
+        Components of each block.
+    """
+
+    def __init__(self, n_hidden: int, n_genes: int, n_components: int):
+        super().__init__()
+        self.n_components = min(n_components, n_hidden), min(n_components, n_genes)
+        n_outputs, n_inputs = self.n_components
+        for name, shape in {
+            "hidden_center": (n_hidden,),
+            "hidden_mean": (n_hidden,),
+            "hidden_axes": (n_hidden, n_outputs),
+            "input_mean": (n_genes,),
+            "input_axes": (n_genes, n_inputs),
+        }.items():
+            self.register_buffer(name, torch.zeros(shape))
+        self.hidden_center: torch.Tensor
+        self.hidden_mean: torch.Tensor
+        self.hidden_axes: torch.Tensor
+        self.input_mean: torch.Tensor
+        self.input_axes: torch.Tensor
+
+    def _directions(self, hidden: torch.Tensor) -> torch.Tensor:
+        return F.normalize(hidden - self.hidden_center, dim=1)
+
+    def fit(self, hidden: torch.Tensor, x: torch.Tensor, random_state: int) -> None:
+        """Find the components.
+
+        Parameters
+        ----------
+        hidden
+            The encoder's output, ``(n_cells, n_hidden)``.
+        x
+            Its input, ``(n_cells, n_genes)``.
+        random_state
+            Of the solver.
+        """
+        self.hidden_center.copy_(hidden.mean(0))
+        for values, mean, axes in (
+            (self._directions(hidden), self.hidden_mean, self.hidden_axes),
+            (x, self.input_mean, self.input_axes),
+        ):
+            found, scaled_axes = scaled_components(values.cpu().numpy(), axes.shape[1], random_state)
+            mean.copy_(torch.from_numpy(found))
+            axes.zero_()[:, : scaled_axes.shape[1]].copy_(torch.from_numpy(scaled_axes))
+
+    def forward(self, hidden: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """``(n_cells, n_hidden)`` and ``(n_cells, n_genes)`` to ``(n_cells, 2 * n_components)``."""
+        return torch.cat(
+            (
+                (self._directions(hidden) - self.hidden_mean) @ self.hidden_axes,
+                (x - self.input_mean) @ self.input_axes,
+            ),
+            dim=1,
+        )
+
+
+def scaled_components(values: np.ndarray, n_components: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and principal axes, scaled so that projected cells have a mean squared norm of 1.
+
+    Returns
+    -------
+    The mean ``(n_features,)`` and the axes ``(n_features, n_found)``, float32; `n_found` is less
+    than `n_components` where there are too few cells.
+    """
+    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
+        pca = PCA(min(n_components, len(values) - 1), svd_solver="randomized", random_state=random_state).fit(values)
+    projected = pca.transform(values)
+    spread = float(np.sqrt((projected**2).sum(1).mean()))
+    axes = pca.components_.T / (spread if spread > 1e-12 else 1.0)
+    return pca.mean_.astype(np.float32), axes.astype(np.float32)

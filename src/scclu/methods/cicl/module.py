@@ -1,0 +1,166 @@
+"""The network of CICL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from scclu.methods._assignment import student_t
+from scclu.methods.cicl.components import JointComponents
+from scclu.methods.cicl.encoder import Attention, CellEncoder, gaussian_noise, mask_genes
+from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
+
+
+class CICLLosses(NamedTuple):
+    """The terms of Eq. 17 for one minibatch, scalars."""
+
+    loss: torch.Tensor
+    instance_loss: torch.Tensor
+    cluster_loss: torch.Tensor
+
+
+class Share(NamedTuple):
+    """What one of several devices has of a minibatch.
+
+    Attributes
+    ----------
+    n_cells
+        Of the whole minibatch.
+    cells
+        Where those of this device are in it.
+    n_devices
+        Among which it is divided.
+    gather
+        Makes ``(n_cells, ...)`` of all devices' cells from those of this one, with gradients.
+    """
+
+    n_cells: int
+    cells: slice
+    n_devices: int
+    gather: Callable[[torch.Tensor], torch.Tensor]
+
+
+class CICLModule(nn.Module):
+    """Encoder, projection head, centroids and losses of CICL.
+
+    Parameters
+    ----------
+    moments
+        Mean and standard deviation of each gene over the training cells, then those of the clipped z-scores,
+        ``(4, n_genes)``: the z-score is part of the network.
+    n_clusters, n_layers, n_heads, n_hidden, attention, mask_rate, noise_scale
+        As in :class:`scclu.model.CICL`. The projection head has `n_hidden` and half as many units.
+    temperature, cluster_weight, dof, n_components
+        As there.
+    max_value
+        Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
+    """
+
+    def __init__(
+        self,
+        moments: torch.Tensor,
+        n_clusters: int,
+        *,
+        n_layers: int,
+        n_heads: int,
+        n_hidden: int,
+        attention: Attention,
+        mask_rate: float,
+        noise_scale: float,
+        temperature: float,
+        cluster_weight: float,
+        dof: float,
+        n_components: int,
+        max_value: float | None,
+    ):
+        super().__init__()
+        self.register_buffer("moments", moments)
+        n_genes = moments.shape[1]
+        self.joint = JointComponents(n_hidden, n_genes, n_components) if n_components else None
+        n_embedding = sum(self.joint.n_components) if self.joint else n_hidden
+        # of the pseudo-labels while training, and of the clusters at the end
+        self.register_buffer("pseudo_centroids", torch.zeros(n_clusters, n_hidden))
+        self.register_buffer("centroids", torch.zeros(n_clusters, n_embedding))
+        self.moments: torch.Tensor
+        self.pseudo_centroids: torch.Tensor
+        self.centroids: torch.Tensor
+        self.encoder = CellEncoder(n_genes, n_hidden, n_layers, n_heads, attention)
+        self.projection = nn.Sequential(
+            nn.Linear(n_hidden, n_hidden), nn.ReLU(), nn.Linear(n_hidden, max(1, n_hidden // 2))
+        )
+        self.contrastive = ClusterAwareContrastiveLoss(temperature)
+        self.mask_rate = mask_rate
+        self.noise_scale = noise_scale
+        self.cluster_weight = cluster_weight
+        self.dof = dof
+        self.max_value = max_value
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are (scvi-tools asks a module for it)."""
+        return self.moments.device
+
+    def on_load(self, model: object, **_: object) -> None:
+        """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
+
+    def standardise(self, x: torch.Tensor) -> torch.Tensor:
+        """Z-score of log-normalised values, clipped and z-scored again, ``(n_cells, n_genes)``."""
+        mean, scale, clipped_mean, clipped_scale = self.moments
+        x = (x - mean) / scale
+        if self.max_value is None:
+            return x
+        return (x.clamp_(-self.max_value, self.max_value) - clipped_mean) / clipped_scale
+
+    def augment(self, x: torch.Tensor, share: Share | None = None) -> torch.Tensor:
+        """Two random views of standardised cells, ``(2, n_cells, n_genes)``, drawn afresh at every call.
+
+        Each device draws for the whole minibatch, so that views do not depend on how it is divided.
+        """
+        if share is not None:
+            whole = x.new_zeros(share.n_cells, x.shape[1])
+            whole[share.cells] = x
+            return self.augment(whole)[:, share.cells]
+        views = x.expand(2, *x.shape)
+        return mask_genes(gaussian_noise(views, self.noise_scale), self.mask_rate)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """H of log-normalised cells (Eq. 7), ``(n_cells, n_hidden)`` float32."""
+        return self.encoder(self.standardise(x)[None])[0].float()
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """The embedding that is clustered: H, or its components beside the input's, ``(n_cells, n_embedding)``."""
+        return self.encode(x) if self.joint is None else self.joint(self.encode(x), self.standardise(x))
+
+    def fit_embedding(self, x: torch.Tensor, random_state: int) -> None:
+        """Find the components of the embedding on log-normalised cells, after training."""
+        if self.joint is not None:
+            self.joint.fit(self.encode(x), self.standardise(x), random_state)
+
+    def pseudo_labels(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Index of the centroid with the largest Student-t similarity (Eq. 8-9): the nearest, ``(n_cells,)``."""
+        return student_t(hidden, self.pseudo_centroids, self.dof).argmax(1)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor, share: Share | None = None) -> CICLLosses:
+        """Losses of one minibatch (Eq. 10-17).
+
+        Parameters
+        ----------
+        x
+            Log-normalised cells, ``(n_cells, n_genes)``.
+        labels
+            Their pseudo-labels, ``(n_cells,)``.
+        share
+            Which cells of a larger minibatch these are: projections and labels of all are gathered. The mean of the
+            devices' losses, and of their gradients, is then that of the whole minibatch.
+        """
+        z = self.projection(self.encoder(self.augment(self.standardise(x), share)))
+        if share is None:
+            instance, cluster = self.contrastive(z, labels)
+        else:
+            z = share.gather(z.float().transpose(0, 1)).transpose(0, 1)
+            instance, cluster = self.contrastive(z, share.gather(labels), share.cells)
+            instance, cluster = share.n_devices * instance, share.n_devices * cluster
+        return CICLLosses(instance + self.cluster_weight * cluster, instance, cluster)

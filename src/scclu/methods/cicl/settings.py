@@ -1,0 +1,116 @@
+"""Settings of CICL and their presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scclu._checks import check_choice, check_number
+from scclu.cluster.final import CLUSTER_METHODS
+from scclu.methods.cicl.encoder import Attention
+from scclu.methods.cicl.plan import CentroidRefresh
+
+
+@dataclass(frozen=True)
+class CICLSettings:
+    """One value for each setting of CICL; :class:`~scclu.model.CICL` says what each means."""
+
+    n_top_genes: int
+    min_cells: int
+    max_library: float | None
+    max_share: float | None
+    max_value: float | None
+    n_layers: int
+    n_heads: int
+    n_hidden: int
+    attention: Attention
+    mask_rate: float
+    noise_scale: float
+    temperature: float
+    cluster_weight: float
+    dof: float
+    centroid_refresh: CentroidRefresh
+    n_components: int
+    cluster_method: str
+    batch_size: int
+    # steps of the whole training from 4,000 cells on; fewer, down to 0.4 of them, for fewer cells. None: max_epochs
+    n_steps: int | None
+    max_epochs: int
+    lr: float
+    weight_decay: float
+    one_cycle: bool
+
+    def __post_init__(self) -> None:
+        for name in ("n_top_genes", "n_layers", "n_heads", "n_hidden"):
+            check_number(name, getattr(self, name), integer=True, low=1)
+        check_number("n_layers", self.n_layers, integer=True, below=1000)  # a file may say any number
+        check_number("n_components", self.n_components, integer=True, low=0)
+        check_choice("attention", self.attention, ("cell", "batch"))
+        check_choice("centroid_refresh", self.centroid_refresh, ("epoch", "minibatch"))
+        check_choice("cluster_method", self.cluster_method, CLUSTER_METHODS)
+        check_number("mask_rate", self.mask_rate, low=0, below=1)
+        check_number("noise_scale", self.noise_scale, low=0)
+        check_number("cluster_weight", self.cluster_weight, low=0)
+        check_number("temperature", self.temperature, above=0)
+        check_number("dof", self.dof, above=0)
+
+    def n_epochs(self, n_cells: int, steps_per_epoch: int) -> int:
+        """Epochs of the whole training."""
+        if self.n_steps is None:
+            return self.max_epochs
+        return max(1, round(self.n_steps * min(1.0, max(0.4, (n_cells / 4000) ** 0.5)) / steps_per_epoch))
+
+
+PRESETS = {
+    # found on the data sets of docs/deviations.md
+    "default": CICLSettings(
+        n_top_genes=2000,
+        min_cells=10,
+        max_library=1e4,
+        max_share=0.05,
+        max_value=5.0,
+        n_layers=2,
+        n_heads=2,
+        n_hidden=128,
+        attention="cell",
+        mask_rate=0.8,
+        noise_scale=0.0,
+        temperature=0.3,
+        cluster_weight=0.1,
+        dof=1.0,
+        centroid_refresh="epoch",
+        n_components=20,
+        cluster_method="consensus",
+        batch_size=256,
+        n_steps=150,
+        max_epochs=1000,
+        lr=1e-3,
+        weight_decay=1e-4,
+        one_cycle=True,
+    ),
+    # Table 2 and section 2 of the paper; heads, which it does not give, as in the authors' program
+    "paper": CICLSettings(
+        n_top_genes=500,
+        min_cells=1,
+        max_library=None,
+        max_share=None,
+        max_value=None,
+        n_layers=4,
+        n_heads=2,
+        n_hidden=1024,
+        attention="batch",
+        mask_rate=0.0,
+        noise_scale=1.0,
+        temperature=0.5,
+        cluster_weight=0.1,
+        dof=1.0,
+        centroid_refresh="minibatch",
+        n_components=0,
+        cluster_method="kmeans",
+        batch_size=6000,
+        n_steps=None,
+        max_epochs=1000,
+        lr=1e-5,
+        weight_decay=0.0,
+        one_cycle=False,
+    ),
+}

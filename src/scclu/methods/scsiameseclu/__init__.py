@@ -1,0 +1,1 @@
+"""scSiameseClu: siamese autoencoders of expression and cell graph with optimal-transport clustering."""

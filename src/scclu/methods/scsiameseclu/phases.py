@@ -1,0 +1,109 @@
+"""The training phases of scSiameseClu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from scclu.methods._plan import HistoryPlan
+from scclu.methods.scsiameseclu.batches import GraphBatches
+from scclu.methods.scsiameseclu.module import CellBatch, ScSiameseCluModule
+from scclu.methods.scsiameseclu.refresh import JointRefresh
+
+
+class PhasePlan(HistoryPlan):
+    """Adam on the sum of named losses.
+
+    Parameters
+    ----------
+    module
+        The network, which moves to the device of the training.
+    losses
+        Named terms of a batch, whose sum is the loss.
+    parameters
+        What is trained.
+    lr
+        Learning rate, constant.
+    refresh
+        Called with the number of each epoch before it starts.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        losses: Callable[[CellBatch], dict[str, torch.Tensor]],
+        parameters: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        refresh: Callable[[int], None] | None = None,
+    ):
+        super().__init__()
+        self.module = module
+        self._losses = losses
+        self._trained = list(parameters)
+        self._lr = lr
+        self._refresh = refresh
+
+    def on_train_epoch_start(self) -> None:
+        """Bring up to date what is kept during an epoch."""
+        if self._refresh is not None:
+            with torch.no_grad():
+                self._refresh(self.n_epochs)
+
+    def training_step(self, batch: CellBatch) -> torch.Tensor:
+        """One batch, in float32: sparse products know no other precision."""
+        with torch.autocast(batch.features.device.type, enabled=False):
+            terms = self._losses(batch)
+            loss = torch.stack(list(terms.values())).sum()
+        self.record(loss=loss, **(terms if len(terms) > 1 else {}))
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self._trained, lr=self._lr)
+
+
+def run_phases(
+    module: ScSiameseCluModule,
+    batches: GraphBatches,
+    refresh: JointRefresh,
+    run: Callable[..., None],
+    *,
+    lr: float,
+    joint_lr: float,
+) -> dict[str, np.ndarray]:
+    """Train the autoencoder of expression, that of the graph, and all together.
+
+    Parameters
+    ----------
+    module, batches, refresh
+        The network, its batches, and what joint training brings up to date.
+    run
+        Called with a plan, the batches and a description: :func:`~scclu.methods._trainer.fit`.
+    lr, joint_lr
+        Learning rates of the first two phases and of the last.
+
+    Returns
+    -------
+    A value for each epoch by ``"phase_loss"``, NaN before a loss has started; and the share of the cells that changed
+    their cluster between refreshes.
+    """
+    phases = {
+        "expression": PhasePlan(module, module.expression_loss, module.gene_autoencoder.parameters(), lr=lr),
+        "graph": PhasePlan(module, module.graph_loss, module.graph_autoencoder.parameters(), lr=lr),
+        "joint": PhasePlan(module, module.joint_loss, module.parameters(), lr=joint_lr, refresh=refresh),
+    }
+    history = {}
+    for name, plan in phases.items():
+        batches.with_counts = name == "joint"
+        run(plan, batches, description=f"Training: {name}")
+        n_epochs = len(plan.history["loss"])
+        for term, values in plan.history.items():
+            padded = np.full(n_epochs, np.nan)
+            padded[n_epochs - len(values) :] = values
+            history[f"{name}_{term}"] = padded
+    history["joint_changed_cells"] = np.array(refresh.changed)
+    return history

@@ -1,0 +1,140 @@
+"""What joint training brings up to date between epochs: pruned edges, clusters, transport targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from scclu.cluster.final import by_size
+from scclu.cluster.tempered_ward import tempered_ward
+from scclu.methods.scsiameseclu.batches import GraphBatches
+from scclu.methods.scsiameseclu.edges import drop_weak_edges
+from scclu.methods.scsiameseclu.module import ScSiameseCluModule
+from scclu.methods.scsiameseclu.transport import transport_target
+
+
+@torch.no_grad()
+def embed_whole(module: ScSiameseCluModule, batches: GraphBatches) -> torch.Tensor:
+    """Fused embedding of every cell over the whole graph, layer by layer, ``(n_cells, n_latent)`` on the CPU."""
+    graph = batches.whole().to(module.device)
+    return module.embed(batches.features.to(module.device), graph).fused.float().cpu()
+
+
+class JointRefresh:
+    r"""Callback of the joint phase.
+
+    Parameters
+    ----------
+    module, batches
+        The network, and the batches whose pruned graph and targets are set.
+    edge_drop
+        Share of the edges that Eq. 2 removes.
+    sharpness
+        :math:`\lambda` of Eq. 11.
+    fine_clusters, temper
+        Of :func:`~scclu.cluster.tempered_ward.tempered_ward`, which finds the first clusters: fine clusters per
+        cluster, and the exponent.
+    warm_epoch
+        First epoch with a transport target. The centres and the first proportions come from the clusters of then.
+    every
+        Epochs from one refresh to the next.
+    seed
+        Of the first clusters.
+    """
+
+    def __init__(
+        self,
+        module: ScSiameseCluModule,
+        batches: GraphBatches,
+        *,
+        edge_drop: float,
+        sharpness: float,
+        fine_clusters: float,
+        temper: float,
+        warm_epoch: int,
+        every: int,
+        seed: int,
+    ):
+        self.module = module
+        self.batches = batches
+        self.edge_drop = edge_drop
+        self.sharpness = sharpness
+        self.fine_clusters = fine_clusters
+        self.temper = temper
+        self.warm_epoch = warm_epoch
+        self.every = every
+        self.seed = seed
+        # share of the cells whose cluster changed since the last refresh: a sign of convergence that needs no label
+        self.changed: list[float] = []
+        self._last: np.ndarray | None = None
+
+    def __call__(self, epoch: int) -> None:
+        """Refresh, if `epoch` is one at which it is due."""
+        if epoch % self.every and epoch != self.warm_epoch:
+            return
+        embedding = embed_whole(self.module, self.batches)
+        self._prune(embedding)
+        if not self.module.ot_weight or epoch < self.warm_epoch:
+            if epoch == 0:  # the readout of Eq. 5 needs clusters from the start
+                self.set_clusters(embedding)
+            return
+        self._set_target(embedding)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in training."""
+        return {"changed": self.changed, "last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.changed, self._last = list(state_dict["changed"]), state_dict["last"]
+
+    def _prune(self, embedding: torch.Tensor) -> None:
+        if self.edge_drop:
+            adjacency: sparse.csr_matrix = self.batches.adjacency
+            self.batches.prune(drop_weak_edges(adjacency, embedding.numpy(), self.edge_drop))
+
+    def find_clusters(self, cells: np.ndarray) -> np.ndarray:
+        """Clusters of embedded cells found anew, ``(n_cells,)`` int."""
+        n_clusters = len(self.module.centers)
+        return tempered_ward(
+            cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
+        )
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size, as they are now."""
+        embedding = embed_whole(self.module, self.batches)
+        if self.batches.target is None:  # the centres are not on clusters yet
+            labels = self.find_clusters(embedding.numpy())
+        else:
+            labels = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
+        return embedding.numpy(), by_size(labels)
+
+    @torch.no_grad()
+    def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
+        """Put the centres on clusters found anew; returns their proportions, ``(n_clusters,)``."""
+        cells = embedding.numpy()
+        n_clusters = len(self.module.centers)
+        labels = self.find_clusters(cells)
+        sizes = np.bincount(labels, minlength=n_clusters)
+        # fewer distinct cells than clusters: an empty cluster sits on the largest, which wins the ties
+        members = [labels == (k if sizes[k] else sizes.argmax()) for k in np.argsort(-sizes, kind="stable")]
+        centers = np.stack([cells[rows].mean(axis=0) for rows in members])
+        self.module.centers.copy_(torch.from_numpy(centers))
+        return -np.sort(-sizes) / len(cells)
+
+    def _set_target(self, embedding: torch.Tensor) -> None:
+        """New targets (Eq. 10-12) whose proportions follow the current clusters, so that they lock in no error."""
+        first = self.set_clusters(embedding) if self.batches.target is None else None
+        log_assignment = self.module.log_assignment(embedding.to(self.module.device)).cpu().numpy()
+        now = log_assignment.argmax(axis=1)
+        if self._last is not None:
+            self.changed.append(float((now != self._last).mean()))
+        self._last = now
+        proportions = np.bincount(now, minlength=log_assignment.shape[1]) / len(now)
+        plan = transport_target(
+            log_assignment, proportions if first is None else first, sharpness=self.sharpness, tolerance=1e-4
+        )
+        self.batches.target = torch.from_numpy(plan.plan.astype(np.float32))

@@ -1,0 +1,134 @@
+"""The settings of scSiameseClu and their presets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scclu._checks import check_choice, check_number
+
+
+@dataclass(frozen=True)
+class ScSiameseCluSettings:
+    """One value for each setting of scSiameseClu; the model's docstring says what they are."""
+
+    n_top_genes: int
+    max_value: float | None
+    n_components: int
+    norm_power: float
+    n_neighbors: int
+    n_latent: int
+    gene_hidden: Sequence[int]
+    graph_hidden: Sequence[int]
+    noise_scale: float
+    edge_drop: float
+    teleport: float
+    correlation_weight: float
+    reconstruction_weight: float
+    propagation_weight: float
+    zinb_weight: float
+    ot_weight: float
+    sharpness: float
+    scale_free_graph: bool
+    # clusters that the transport starts from
+    fine_clusters: float
+    temper: float
+    # share of the joint epochs before the transport starts
+    ot_warmup: float
+    batch_size: int
+    part_size: int
+    # cells of a batch whose counts ZINB sees
+    n_counted: int
+    # epochs of each phase; more where they make less than a pass over the cells
+    max_epochs: int
+    lr: float
+    joint_lr: float
+    cluster_method: str
+
+
+PRESETS = {
+    # found on the data sets of docs/deviations.md
+    "default": ScSiameseCluSettings(
+        n_top_genes=2000,
+        max_value=10.0,
+        n_components=15,
+        norm_power=0.5,
+        n_neighbors=7,
+        n_latent=15,
+        gene_hidden=(128, 256, 512),
+        graph_hidden=(128, 256),
+        noise_scale=0.1,
+        edge_drop=0.1,
+        teleport=0.2,
+        correlation_weight=0.1,
+        reconstruction_weight=1.0,
+        propagation_weight=1.0,
+        zinb_weight=0.1,
+        ot_weight=0.3,
+        sharpness=5.0,
+        scale_free_graph=True,
+        fine_clusters=1.5,
+        temper=0.75,
+        ot_warmup=0.25,
+        batch_size=1024,
+        part_size=64,
+        n_counted=128,
+        max_epochs=8,
+        lr=1e-3,
+        joint_lr=5e-4,
+        cluster_method="consensus",
+    ),
+    # what the paper gives: gamma, noise, edges removed; widths and components as in the authors' program;
+    # neighbours, rho, sigma, lambda, epochs and learning rates are given by neither
+    "paper": ScSiameseCluSettings(
+        n_top_genes=2000,
+        max_value=None,
+        n_components=100,
+        norm_power=0.0,
+        n_neighbors=15,
+        n_latent=20,
+        gene_hidden=(128, 256, 512),
+        graph_hidden=(128, 256),
+        noise_scale=0.1,
+        edge_drop=0.1,
+        teleport=0.2,
+        correlation_weight=1.0,
+        reconstruction_weight=1.0,
+        propagation_weight=1e3,
+        zinb_weight=0.1,
+        ot_weight=0.1,
+        sharpness=5.0,
+        scale_free_graph=False,
+        fine_clusters=1.0,
+        temper=1.0,
+        ot_warmup=0.0,
+        batch_size=6000,
+        part_size=256,
+        n_counted=6000,
+        max_epochs=20,
+        lr=1e-3,
+        joint_lr=1e-3,
+        cluster_method="assignment",
+    ),
+}
+
+
+def check_settings(settings: ScSiameseCluSettings) -> None:
+    """Raise unless every setting is in its range."""
+    check_choice("cluster_method", settings.cluster_method, ("consensus", "assignment"))
+    for name in ("n_top_genes", "n_components", "n_neighbors", "n_latent"):
+        check_number(name, getattr(settings, name), integer=True, low=1)
+    for name in ("gene_hidden", "graph_hidden"):
+        widths = getattr(settings, name)
+        if not isinstance(widths, (list, tuple)):
+            raise TypeError(f"{name} must be a list of widths, but {widths!r} was passed.")
+        for width in widths:
+            check_number(f"each width in {name}", width, integer=True, low=1)
+    for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):
+        check_number(f"{name}_weight", getattr(settings, f"{name}_weight"), low=0)
+    check_number("noise_scale", settings.noise_scale, low=0)
+    check_number("edge_drop", settings.edge_drop, low=0, below=1)
+    check_number("teleport", settings.teleport, above=0)
+    if settings.teleport > 1:
+        raise ValueError(f"teleport must be at most 1, but {settings.teleport!r} was passed.")
+    check_number("sharpness", settings.sharpness, above=0)

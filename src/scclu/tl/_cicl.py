@@ -1,0 +1,120 @@
+"""Cluster cells with CICL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from scclu.methods._randomness import one_at_a_time
+from scclu.methods.cicl.model import CICL
+from scclu.tl._write import train_model, write_clusters
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@one_at_a_time
+def cicl(
+    adata: AnnData,
+    n_clusters: int | None = None,
+    *,
+    layer: str | None = None,
+    use_rep: str | None = None,
+    preset: Literal["default", "paper"] = "default",
+    max_epochs: int | None = None,
+    batch_size: int | None = None,
+    key_added: str = "cicl",
+    random_state: int = 0,
+    accelerator: str = "auto",
+    devices: int | list[int] | str = "auto",
+    strategy: str = "auto",
+    num_nodes: int = 1,
+    precision: str = "auto",
+    n_snapshots: int = 0,
+    checkpoint_dir: str | Path | None = None,
+    copy: bool = False,
+    return_model: bool = False,
+    **model_kwargs: Any,
+) -> AnnData | CICL | tuple[AnnData, CICL] | None:
+    """Cluster cells by cluster-aware iterative contrastive learning.
+
+    The same as :meth:`CICL.setup_anndata <scclu.model.CICL.setup_anndata>`, :class:`~scclu.model.CICL`,
+    :meth:`~scclu.model.CICL.train` and writing the results. No column of ``adata.obs`` is read.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
+        other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
+    n_clusters
+        K; ``None`` finds it on principal components of the input, by the rule of
+        :func:`~scclu.tl.choose_n_clusters`, and logs it.
+    layer
+        Use this layer in place of ``X``.
+    use_rep
+        Use this key of ``adata.obsm`` in place of genes.
+    preset
+        ``"default"`` or ``"paper"``: the settings that are not given.
+    max_epochs, batch_size, accelerator, devices, strategy, num_nodes, precision, n_snapshots, checkpoint_dir
+        As in :meth:`CICL.train <scclu.model.CICL.train>`.
+    key_added
+        Name of the results.
+    random_state
+        Seed; the same seed on the same machine gives the same clusters.
+    copy
+        Write to a copy and return it.
+    return_model
+        Return the trained model (after the copy, if there is one).
+    **model_kwargs
+        Further arguments of :class:`~scclu.model.CICL`.
+
+    Returns
+    -------
+    ``None``, the copy, the model, or both, as `copy` and `return_model` say. Written are
+
+    ``adata.obs[key_added]``
+        Clusters, categorical of strings; ``"0"`` is the largest.
+    ``adata.obs[f"{key_added}_confidence"]``
+        Student-t similarity of the cell to its cluster (Eq. 8), in [0, 1], float32.
+    ``adata.obsm[f"X_{key_added}"]``
+        The embedding, ``(n_obs, 2 * n_components)`` float32 (``(n_obs, n_hidden)`` without components).
+    ``adata.uns[key_added]``
+        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"stability"``) and ``"history"``, the
+        mean losses of each epoch.
+        With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
+        ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data or an argument is not what it must be. `adata` is then unchanged.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=2)
+    >>> adata.obs["cicl"].cat.categories.tolist()
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
+    """
+    params = {name: value for name, value in locals().items() if name not in ("adata", "model_kwargs")} | model_kwargs
+    model = train_model(
+        CICL,
+        adata,
+        n_clusters,
+        layer=layer,
+        use_rep=use_rep,
+        key_added=key_added,
+        model_kwargs={"preset": preset, "random_state": random_state, **model_kwargs},
+        train_kwargs={
+            "max_epochs": max_epochs,
+            "batch_size": batch_size,
+            "accelerator": accelerator,
+            "devices": devices,
+            "strategy": strategy,
+            "num_nodes": num_nodes,
+            "precision": precision,
+            "n_snapshots": n_snapshots,
+            "checkpoint_dir": checkpoint_dir,
+        },
+    )
+    return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)

@@ -1,0 +1,132 @@
+"""Cluster cells with scSiameseClu."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from scclu.methods._randomness import one_at_a_time
+from scclu.methods.scsiameseclu.model import ScSiameseClu
+from scclu.tl._write import train_model, write_clusters
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@one_at_a_time
+def scsiameseclu(
+    adata: AnnData,
+    n_clusters: int | None = None,
+    *,
+    layer: str | None = None,
+    use_rep: str | None = None,
+    counts_layer: str | None = None,
+    neighbors_key: str | None = None,
+    preset: Literal["default", "paper"] = "default",
+    max_epochs: int | None = None,
+    batch_size: int | None = None,
+    key_added: str = "scsiameseclu",
+    random_state: int = 0,
+    accelerator: str = "auto",
+    devices: int | list[int] | str = "auto",
+    precision: str = "auto",
+    n_snapshots: int = 0,
+    checkpoint_dir: str | Path | None = None,
+    copy: bool = False,
+    return_model: bool = False,
+    **model_kwargs: Any,
+) -> AnnData | ScSiameseClu | tuple[AnnData, ScSiameseClu] | None:
+    """Cluster cells by siamese autoencoders of expression and cell graph, with optimal transport.
+
+    The same as :meth:`ScSiameseClu.setup_anndata <scclu.model.ScSiameseClu.setup_anndata>`,
+    :class:`~scclu.model.ScSiameseClu`, :meth:`~scclu.model.ScSiameseClu.train` and writing the results. No column of
+    ``adata.obs`` is read.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
+        other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
+    n_clusters
+        K; ``None`` finds it on principal components of the input, by the rule of
+        :func:`~scclu.tl.choose_n_clusters`, and logs it.
+    layer
+        Use this layer in place of ``X``.
+    use_rep
+        Use this key of ``adata.obsm`` in place of genes.
+    counts_layer
+        Raw counts for the ZINB loss; ``None`` takes ``layers["counts"]``, else ``X`` (or `layer`) if it holds counts.
+        ``zinb_weight=0`` does without.
+    neighbors_key
+        Use the graph that ``adata.uns[neighbors_key]`` points to, as :func:`scanpy.pp.neighbors` writes it, without
+        weights and directions; ``None`` joins cells to their nearest by Pearson correlation.
+    preset
+        ``"default"`` or ``"paper"``: the settings that are not given.
+    max_epochs, batch_size, accelerator, devices, precision, n_snapshots, checkpoint_dir
+        As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
+    key_added
+        Name of the results.
+    random_state
+        Seed; the same seed on the same machine gives the same clusters.
+    copy
+        Write to a copy and return it.
+    return_model
+        Return the trained model (after the copy, if there is one).
+    **model_kwargs
+        Further arguments of :class:`~scclu.model.ScSiameseClu`.
+
+    Returns
+    -------
+    ``None``, the copy, the model, or both, as `copy` and `return_model` say. Written are
+
+    ``adata.obs[key_added]``
+        Clusters, categorical of strings; ``"0"`` is the largest.
+    ``adata.obs[f"{key_added}_confidence"]``
+        Q of the cell and its cluster (section 3.5), in [0, 1], float32.
+    ``adata.obsm[f"X_{key_added}"]``
+        The fused embedding, ``(n_obs, n_latent)`` float32.
+    ``adata.uns[key_added]``
+        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"stability"``) and ``"history"``, the
+        mean losses of each epoch of each phase.
+        With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
+        ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data or an argument is not what it must be. `adata` is then unchanged.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.tl.scsiameseclu(adata, n_clusters=10, max_epochs=2)
+    >>> adata.obsm["X_scsiameseclu"].shape
+    (700, 15)
+    """
+    params = {name: value for name, value in locals().items() if name not in ("adata", "model_kwargs")} | model_kwargs
+    model = train_model(
+        ScSiameseClu,
+        adata,
+        n_clusters,
+        layer=layer,
+        use_rep=use_rep,
+        key_added=key_added,
+        model_kwargs={
+            "preset": preset,
+            "random_state": random_state,
+            "counts_layer": counts_layer,
+            "neighbors_key": neighbors_key,
+            **model_kwargs,
+        },
+        train_kwargs={
+            "max_epochs": max_epochs,
+            "batch_size": batch_size,
+            "accelerator": accelerator,
+            "devices": devices,
+            "precision": precision,
+            "n_snapshots": n_snapshots,
+            "checkpoint_dir": checkpoint_dir,
+        },
+        count_layers=() if model_kwargs.get("zinb_weight") == 0 else (None, "counts", counts_layer),
+    )
+    return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)
