@@ -1,7 +1,7 @@
 # make demo  sets up an environment and clusters 700 real cells
 # make test  sets up an environment and passes the tests
 # make docs  sets up an environment and builds the documentation into docs/_build/html
-# make tutorials  sets up an environment, executes the notebooks in docs/tutorials and stores their output
+# make tutorials  sets up an environment, executes the notebooks in tutorials and stores their output
 # make dist  builds the wheel and the sdist into dist, and checks them
 # PYTHON= picks the interpreter (make test PYTHON=python3.12); PIP_CONSTRAINT is honoured by pip.
 PYTHON ?= python3
@@ -43,7 +43,7 @@ docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build/html
 
 tutorials: $(STAMP)
-	$(BIN)/python docs/tutorials.py
+	$(BIN)/python tutorials/execute.py
 
 # an environment of its own: neither torch nor scanpy is needed to build
 dist:

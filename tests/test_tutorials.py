@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 MACHINE = re.compile(r"/(home|root|tmp|usr|work|Users|private|var)/|[A-Z]:\\\\", re.ASCII)
 
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -69,10 +69,10 @@ def test_listed_on_the_page(path):
 def test_runs_from_a_clean_state(path, monkeypatch):
     for package in ("nbclient", "ipykernel"):
         pytest.importorskip(package, reason=f"{package} executes the tutorials; it is in the dependency group test")
-    monkeypatch.syspath_prepend(ROOT / "docs")
-    import tutorials
+    monkeypatch.syspath_prepend(ROOT / "tutorials")
+    import execute
 
-    executed = tutorials.execute(path)
+    executed = execute.execute(path)
     assert any(is_picture(output) for cell in executed.cells for output in cell.get("outputs", []))
     assert [cell.source for cell in executed.cells if cell.cell_type == "code"] == [
         "".join(cell["source"]) for cell in code_cells(path)

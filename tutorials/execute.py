@@ -1,4 +1,4 @@
-"""Execute the tutorials from a clean state: ``python docs/tutorials.py`` (``make tutorials``) stores their output."""
+"""Execute the tutorials: ``python tutorials/execute.py`` (``make tutorials``) stores their output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-FOLDER = Path(__file__).parent / "tutorials"
+FOLDER = Path(__file__).parent
 # of the training, which a reader of the stored notebook does not need
 PROGRESS = re.compile(r"(Epoch \d+/\d+|Training(: \w+)?): ")
 ENVIRONMENT = {

@@ -23,7 +23,7 @@ import scclu
 from conftest import simulated_counts
 from scclu.methods._files import read_model, state_text, write_model
 
-WRITTEN = Path(__file__).parents[1] / "data" / "models-0.1.0"
+WRITTEN = Path(__file__).parents[1] / "fixtures" / "models-0.1.0"
 NAMES = ["CICL", "ScSiameseClu", "CellClassifier-logistic", "CellClassifier-knn", "CellClassifier-mlp"]
 FILES = ["model.json", "model.safetensors"]
 

@@ -35,7 +35,7 @@ _SCRIPT = """
 
 def test_two_processes_equal_one(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(_SCRIPT.format(call=_CALL)))
-    paths = [str(Path(__file__).parents[1]), *sys.path]
+    paths = [str(Path(__file__).parents[2]), *sys.path]
     threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "script.py"]
     ended = subprocess.run(command, cwd=tmp_path, env=os.environ | threads, capture_output=True, text=True, timeout=300)

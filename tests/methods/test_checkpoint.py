@@ -9,8 +9,8 @@ import anndata as ad
 import lightning.pytorch as pl
 import numpy as np
 import pytest
-import scclu.methods._checkpoints as checkpoint
 
+import scclu.methods._checkpoints as checkpoint
 import training_process
 from conftest import simulated_counts
 from scclu.data.matrix import read_matrix
