@@ -24,7 +24,7 @@ def trained(adata):
 
 
 def test_history_by_phase(trained):
-    history = trained.history
+    history = trained.history_
     assert {name.split("_")[0] for name in history} == {"expression", "graph", "joint"}
     for phase in ("expression", "graph", "joint"):
         assert history[f"{phase}_loss"].shape == (2,) and np.isfinite(history[f"{phase}_loss"]).all()
@@ -142,7 +142,7 @@ def test_paper_preset():
     assert (settings.propagation_weight, settings.correlation_weight, settings.noise_scale) == (1e3, 1.0, 0.1)
     assert model.module.projection.n_features == 100 and settings.n_latent == 20
     model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
-    assert np.isfinite(model.history["joint_loss"]).all()
+    assert np.isfinite(model.history_["joint_loss"]).all()
 
 
 def test_bfloat16_is_accepted(adata):

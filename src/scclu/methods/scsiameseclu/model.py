@@ -25,6 +25,7 @@ from scclu.data.recipe import Recipe
 from scclu.graph.knn import pearson_knn
 from scclu.methods._base import ClusteringModel, cluster_means
 from scclu.methods._randomness import isolated_randomness, one_at_a_time
+from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
@@ -146,11 +147,11 @@ class ScSiameseClu(ClusteringModel):
             adata,
             n_clusters,
             recipe={"n_top_genes": self.settings.n_top_genes},
-            with_views=self.settings.cluster_method == "consensus",
+            with_representations=self.settings.cluster_method == "consensus",
             random_state=random_state,
             registry=registry,
         )
-        self.init_params_ = self._get_init_params(arguments)
+        self.init_params_ = init_params(self, arguments)
         self._counts: Counts | None = None
         self._n_counts = 0
         if adata is None:
@@ -166,10 +167,10 @@ class ScSiameseClu(ClusteringModel):
             # a graph that joins all of a few cells would make them equal
             graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
         self._reference = ReferenceGraph(components, graph, graph)
-        if self._views:
+        if self._representations:
             # of a sample of the cells the graph has too few edges
-            graph_of_views = graph if len(self._views[0]) == n_cells else None
-            self._views += tuple(diffused(view, graph_of_views) for view in self._views)
+            shared_graph = graph if len(self._representations[0]) == n_cells else None
+            self._representations += tuple(diffused(each, shared_graph) for each in self._representations)
         self.module = self._new_module()
 
     def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
@@ -182,7 +183,7 @@ class ScSiameseClu(ClusteringModel):
 
     def _read_counts(self, adata: AnnData, counts_layer: str | None) -> Counts:
         """Counts of the used genes, in the order of training."""
-        setup = self._setup_args()
+        setup = setup_args(self)
         matrix, names, source = read_counts(adata, counts_layer, layer=setup["layer"])
         matrix, genes = matrix[self._order], self.recipe.genes
         if setup["use_rep"] is not None:  # what is clustered has no genes
@@ -357,7 +358,7 @@ class ScSiameseClu(ClusteringModel):
             method="consensus",
             random_state=self.random_state,
             n_hidden=embedding.shape[1],
-            others=self._views,
+            others=self._representations,
         )
         return labels, cluster_means(embedding, labels)
 
