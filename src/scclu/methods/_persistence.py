@@ -98,6 +98,13 @@ class SaveMixin:
         """
         return _load(cls, Path(dir_path), adata, accelerator=accelerator, device=device)
 
+    @classmethod
+    def _upgrade(
+        cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Translate what an older version saved to the names of this version."""
+        return state, tensors
+
     def _extra_state(self) -> dict[str, Any]:
         """Plain values that a model needs for new cells beside its constructor's arguments."""
         return {}
@@ -203,6 +210,7 @@ def _saved_cells(folder: Path, digest: str | None) -> AnnData | None:
 def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[Any, np.ndarray]:
     """A trained model without cells, and the clusters of its training cells."""
     check_finite(tensors)
+    state, tensors = cls._upgrade(state, tensors)
     labels = tensors.pop("labels").numpy()
     if labels.ndim != 1 or labels.dtype != np.int64:
         raise ValueError("labels are not one whole number a cell")

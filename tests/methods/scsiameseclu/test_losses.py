@@ -139,13 +139,13 @@ def test_landmark_error_falls_with_their_number(z):
 
 def test_fusion_starts_as_propagated_mean(z, walk):
     fusion = AdaptiveFusion().double()
-    views = [z, 2 * z, z.flip(1), -z]
-    torch.testing.assert_close(fusion(views, walk.__matmul__, N), walk @ (sum(views) / 4))
+    embedded = [z, 2 * z, z.flip(1), -z]
+    torch.testing.assert_close(fusion(embedded, walk, N), walk @ (sum(embedded) / 4))
     with torch.no_grad():
         fusion.beta.fill_(0.5)
-        enhanced = walk @ (sum(views) / 4)
+        enhanced = walk @ (sum(embedded) / 4)
         expected = enhanced + 0.5 * torch.softmax(enhanced @ enhanced.T, 1) @ enhanced
-        torch.testing.assert_close(fusion(views, walk.__matmul__, N), expected)
+        torch.testing.assert_close(fusion(embedded, walk, N), expected)
 
 
 def test_zinb_equals_scvi():

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from scclu.data.counts import Counts
 from scclu.data.tensors import batch_tensor
 from scclu.methods.scsiameseclu.edges import induced_subgraph, partition_graph, shuffled_unions
-from scclu.methods.scsiameseclu.graph import GraphViews
+from scclu.methods.scsiameseclu.graph import GraphOperators
 from scclu.methods.scsiameseclu.module import CellBatch
 
 # gradient steps in an epoch on a graph
@@ -66,13 +66,13 @@ class GraphBatches(pl.LightningDataModule):
         self.with_counts = False
         self._batch_size = batch_size
         self._part_size = min(part_size, batch_size)
-        self._views = partial(GraphViews.from_adjacency, teleport=teleport, tolerance=tolerance)
+        self._operators = partial(GraphOperators.from_adjacency, teleport=teleport, tolerance=tolerance)
         self._counts = counts
         self._n_counted = n_counted
         self._rng = np.random.default_rng(seed)
         self._parts: list[np.ndarray] | None = None
         self._left: list[np.ndarray | None] = []
-        self._whole: GraphViews | None = None
+        self._whole: GraphOperators | None = None
 
     @property
     def n_batches(self) -> int:
@@ -84,10 +84,10 @@ class GraphBatches(pl.LightningDataModule):
         self.pruned = pruned
         self._whole = None
 
-    def whole(self) -> GraphViews:
+    def whole(self) -> GraphOperators:
         """Operators of the whole graph."""
         if self._whole is None:
-            self._whole = self._views(self.adjacency, self.pruned)
+            self._whole = self._operators(self.adjacency, self.pruned)
         return self._whole
 
     def next_batch(self) -> CellBatch:
@@ -100,7 +100,7 @@ class GraphBatches(pl.LightningDataModule):
         else:
             features = self.features[cells]
             adjacency, pruned = induced_subgraph(self.adjacency, cells), induced_subgraph(self.pruned, cells)
-            graph = self._views(adjacency, pruned)
+            graph = self._operators(adjacency, pruned)
         target = self.target if self.target is None or cells is None else self.target[cells]
         return CellBatch(features, graph, *self._counted(cells, len(features)), target)
 

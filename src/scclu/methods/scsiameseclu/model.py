@@ -29,7 +29,8 @@ from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
-from scclu.methods.scsiameseclu.graph import GraphViews, ReferenceGraph
+from scclu.methods.scsiameseclu.compatibility import with_current_names
+from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.module import ScSiameseCluModule
 from scclu.methods.scsiameseclu.phases import run_phases
 from scclu.methods.scsiameseclu.refresh import JointRefresh, embed_whole
@@ -369,14 +370,20 @@ class ScSiameseClu(ClusteringModel):
         """Embedding of new cells: each takes from its nearest training cells, and they take nothing from it."""
         device, settings, reference = self.module.device, self.settings, self._reference
         new = project(self._projection, matrix)
-        views = GraphViews.from_adjacency(
+        operators = GraphOperators.from_adjacency(
             reference.adjacency, reference.pruned, teleport=settings.teleport, tolerance=_TOLERANCE
         )
-        graph = reference.attach(new, settings.n_neighbors, views, random_state=self.random_state, device=device)
+        graph = reference.attach(new, settings.n_neighbors, operators, random_state=self.random_state, device=device)
         features = self._projection.temper(torch.cat([reference.components, new]).to(device))
         return self.module.embed(features, graph).fused[len(reference.components) :].cpu().numpy()
 
     # -- files --------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _upgrade(
+        cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        return state, with_current_names(tensors)
 
     def _extra_tensors(self) -> dict[str, torch.Tensor]:
         embedding = torch.from_numpy(self._embedding)
@@ -408,7 +415,7 @@ def _assign(module: ScSiameseCluModule, embedding: torch.Tensor) -> tuple[np.nda
     assigned = module.log_assignment(embedding.to(module.device)).argmax(1).cpu().numpy()
     labels = by_size(assigned)
     kept = [assigned[labels == k][0] for k in range(int(labels.max()) + 1)]
-    return labels, module.centers.detach().cpu().numpy()[kept]
+    return labels, module.trained_centroids.detach().cpu().numpy()[kept]
 
 
 def _unit_norm(block: np.ndarray) -> np.ndarray:

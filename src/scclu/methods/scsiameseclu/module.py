@@ -13,7 +13,7 @@ from torch.nn.functional import mse_loss
 from scclu.data.components import FeatureProjection
 from scclu.methods._assignment import log_student_t
 from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GeneAutoencoder, GraphAutoencoder
-from scclu.methods.scsiameseclu.graph import AttachedViews, GraphViews
+from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
 from scclu.methods.scsiameseclu.losses import (
     cell_correlation_loss,
     graph_alignment_loss,
@@ -46,7 +46,7 @@ class CellBatch:
     """
 
     features: Tensor
-    graph: GraphViews
+    graph: GraphOperators
     counts: Tensor | None = None
     size_factors: Tensor | None = None
     counted: Tensor | None = None
@@ -112,7 +112,7 @@ class ScSiameseCluModule(nn.Module):
         self.gene_autoencoder = GeneAutoencoder(n_features, n_latent, gene_hidden)
         self.graph_autoencoder = GraphAutoencoder(n_features, n_latent, graph_hidden)
         self.fusion = AdaptiveFusion()
-        self.centers = nn.Parameter(torch.zeros(n_clusters, n_latent))
+        self.trained_centroids = nn.Parameter(torch.zeros(n_clusters, n_latent))
         # the centres of the clusters that have cells, largest first: what a finished model predicts with
         self.register_buffer("centroids", torch.zeros(n_clusters, n_latent))
         self.centroids: Tensor
@@ -132,7 +132,7 @@ class ScSiameseCluModule(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters are (scvi-tools asks a module for it)."""
-        return self.centers.device
+        return self.trained_centroids.device
 
     def on_load(self, model: object, **_: object) -> None:
         """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
@@ -142,7 +142,7 @@ class ScSiameseCluModule(nn.Module):
         with torch.no_grad():
             self.count_rate.bias.copy_(torch.log(mean + 1e-4))
 
-    def embed(self, features: Tensor, graph: GraphViews | AttachedViews, *, augment: bool = False) -> Embedding:
+    def embed(self, features: Tensor, graph: GraphOperators | AttachedOperators, *, augment: bool = False) -> Embedding:
         """Both views of every cell and their fusion (Eq. 1-3, 6-7).
 
         Parameters
@@ -157,9 +157,9 @@ class ScSiameseCluModule(nn.Module):
         first, second = self._augment(features, augment), self._augment(features, augment)
         gene_first = self.gene_autoencoder.encode(first)
         gene_second = self.gene_autoencoder.encode(second) if augment else gene_first
-        graph_first = self.graph_autoencoder.encode(first, graph.propagate_pruned)
-        graph_second = self.graph_autoencoder.encode(second, graph.propagate_diffused)
-        fused = self.fusion([gene_first, gene_second, graph_first, graph_second], graph.average, graph.n_reference)
+        graph_first = self.graph_autoencoder.encode(first, graph.pruned)
+        graph_second = self.graph_autoencoder.encode(second, graph.diffused)
+        fused = self.fusion([gene_first, gene_second, graph_first, graph_second], graph.walk, graph.n_reference)
         return Embedding(gene_first, gene_second, graph_first, graph_second, fused)
 
     def expression_loss(self, batch: CellBatch) -> dict[str, Tensor]:
@@ -170,8 +170,8 @@ class ScSiameseCluModule(nn.Module):
     def graph_loss(self, batch: CellBatch) -> dict[str, Tensor]:
         """Second pretraining phase: the graph autoencoder rebuilds the propagated features and the graph."""
         graph = batch.graph
-        latent = self.graph_autoencoder.encode(self._augment(batch.features, True), graph.propagate)
-        rebuilt = self.graph_autoencoder.decode(latent, graph.propagate)
+        latent = self.graph_autoencoder.encode(self._augment(batch.features, True), graph.symmetric)
+        rebuilt = self.graph_autoencoder.decode(latent, graph.symmetric)
         return {
             "propagated_features": mse_loss(rebuilt, graph.walk @ batch.features),
             "edges": self._rebuild_graph(latent, graph.walk),
@@ -199,7 +199,7 @@ class ScSiameseCluModule(nn.Module):
 
     def log_assignment(self, embedding: Tensor) -> Tensor:
         """Logarithm of Q, ``(n, n_clusters)``, for fused embeddings ``(n, n_latent)`` (section 3.5)."""
-        return log_student_t(embedding, self.centers, self.dof)
+        return log_student_t(embedding, self.trained_centroids, self.dof)
 
     def _augment(self, features: Tensor, augment: bool) -> Tensor:
         """Multiplicative noise N(1, noise_scale) (Eq. 1)."""
@@ -218,7 +218,7 @@ class ScSiameseCluModule(nn.Module):
     def _reconstruction_terms(self, batch: CellBatch, views: Embedding) -> dict[str, Tensor]:
         graph = batch.graph
         rebuilt = self.gene_autoencoder.decode(views.fused)
-        propagated = self.graph_autoencoder.decode(views.fused, graph.propagate)
+        propagated = self.graph_autoencoder.decode(views.fused, graph.symmetric)
         return {
             "features": self.reconstruction_weight * mse_loss(rebuilt, batch.features),
             "propagated_features": self.reconstruction_weight * mse_loss(propagated, graph.walk @ batch.features),

@@ -98,7 +98,7 @@ class JointRefresh:
 
     def find_clusters(self, cells: np.ndarray) -> np.ndarray:
         """Clusters of embedded cells found anew, ``(n_cells,)`` int."""
-        n_clusters = len(self.module.centers)
+        n_clusters = len(self.module.trained_centroids)
         return tempered_ward(
             cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
         )
@@ -116,13 +116,13 @@ class JointRefresh:
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
         """Put the centres on clusters found anew; returns their proportions, ``(n_clusters,)``."""
         cells = embedding.numpy()
-        n_clusters = len(self.module.centers)
+        n_clusters = len(self.module.trained_centroids)
         labels = self.find_clusters(cells)
         sizes = np.bincount(labels, minlength=n_clusters)
         # fewer distinct cells than clusters: an empty cluster sits on the largest, which wins the ties
         members = [labels == (k if sizes[k] else sizes.argmax()) for k in np.argsort(-sizes, kind="stable")]
         centers = np.stack([cells[rows].mean(axis=0) for rows in members])
-        self.module.centers.copy_(torch.from_numpy(centers))
+        self.module.trained_centroids.copy_(torch.from_numpy(centers))
         return -np.sort(-sizes) / len(cells)
 
     def _set_target(self, embedding: torch.Tensor) -> None:
