@@ -25,7 +25,7 @@ def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     current = {}
     for name, tensor in tensors.items():
         if found := _GRAPH_WEIGHT.fullmatch(name):
-            current[f"{found[1]}.conv.lin.weight"] = tensor.T.contiguous()
+            current[f"{found[1]}.conv.lin.weight"] = tensor.t().contiguous() if tensor.ndim == 2 else tensor
         else:
             current[_RENAMED.get(name, name)] = tensor
     return current

@@ -70,6 +70,7 @@ class JointRefresh:
         # share of the cells whose cluster changed since the last refresh: a sign of convergence that needs no label
         self.changed: list[float] = []
         self._last: np.ndarray | None = None
+        self._log_scaling: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, epoch: int) -> None:
         """Refresh, if `epoch` is one at which it is due."""
@@ -85,11 +86,12 @@ class JointRefresh:
 
     def state_dict(self) -> dict[str, Any]:
         """What changes in training."""
-        return {"changed": self.changed, "last": self._last}
+        return {"changed": self.changed, "last": self._last, "log_scaling": self._log_scaling}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave."""
         self.changed, self._last = list(state_dict["changed"]), state_dict["last"]
+        self._log_scaling = state_dict["log_scaling"]
 
     def _prune(self, embedding: torch.Tensor) -> None:
         if self.edge_drop:
@@ -128,13 +130,18 @@ class JointRefresh:
     def _set_target(self, embedding: torch.Tensor) -> None:
         """New targets (Eq. 10-12) whose proportions follow the current clusters, so that they lock in no error."""
         first = self.set_clusters(embedding) if self.batches.target is None else None
-        log_assignment = self.module.log_assignment(embedding.to(self.module.device)).cpu().numpy()
-        now = log_assignment.argmax(axis=1)
+        log_assignment = self.module.log_assignment(embedding.to(self.module.device)).cpu()
+        now = log_assignment.argmax(dim=1).numpy()
         if self._last is not None:
             self.changed.append(float((now != self._last).mean()))
         self._last = now
         proportions = np.bincount(now, minlength=log_assignment.shape[1]) / len(now)
         plan = transport_target(
-            log_assignment, proportions if first is None else first, sharpness=self.sharpness, tolerance=1e-4
+            log_assignment,
+            torch.from_numpy(proportions if first is None else first),
+            sharpness=self.sharpness,
+            tolerance=1e-4,
+            warm_start=self._log_scaling,
         )
-        self.batches.target = torch.from_numpy(plan.plan.astype(np.float32))
+        self._log_scaling = plan.log_scaling
+        self.batches.target = plan.plan.float()
