@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
-from scclu._checks import check_choice, check_training
+from scclu._checks import check_choice, check_number, check_training
+from scclu._rng import child_seed
 from scclu.cluster.final import by_size, partition
 from scclu.cluster.representations import diffused
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
@@ -29,10 +30,10 @@ from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
-from scclu.methods.scsiameseclu.compatibility import with_current_names
+from scclu.methods.scsiameseclu.compatibility import is_from_0_1, with_current_names
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.module import ScSiameseCluModule
-from scclu.methods.scsiameseclu.phases import run_phases
+from scclu.methods.scsiameseclu.phases import NoiseState, run_phases
 from scclu.methods.scsiameseclu.refresh import JointRefresh, embed_whole
 from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings, check_settings
 
@@ -68,6 +69,8 @@ class ScSiameseClu(ClusteringModel):
         Width d of the embedding.
     gene_hidden, graph_hidden
         Widths of the hidden layers of the two encoders, first to last; the decoders mirror them.
+    shared_weights
+        Whether the two views of a cell pass the same autoencoders; ``False`` trains one of each kind for each view.
     edge_drop
         Share of the edges that the first graph view lacks (Eq. 2), in [0, 1).
     teleport
@@ -123,6 +126,7 @@ class ScSiameseClu(ClusteringModel):
         n_latent: int | None = None,
         gene_hidden: Sequence[int] | None = None,
         graph_hidden: Sequence[int] | None = None,
+        shared_weights: bool | None = None,
         edge_drop: float | None = None,
         teleport: float | None = None,
         noise_scale: float | None = None,
@@ -153,6 +157,7 @@ class ScSiameseClu(ClusteringModel):
             registry=registry,
         )
         self.init_params_ = init_params(self, arguments)
+        self._landmark_seed = self._seed("landmarks")
         self._counts: Counts | None = None
         self._n_counts = 0
         if adata is None:
@@ -163,16 +168,21 @@ class ScSiameseClu(ClusteringModel):
             self._n_counts = self._counts.matrix.shape[1]
         n_cells, n_genes = self._matrix.shape
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
-        components = fit_projection(self._projection, self._matrix, self.random_state)
+        components = fit_projection(self._projection, self._matrix, self._seed("components"))
         if graph is None:
             # a graph that joins all of a few cells would make them equal
-            graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
+            n_neighbors = min(self.settings.n_neighbors, (n_cells - 1) // 3)
+            graph = pearson_knn(components.numpy(), n_neighbors, random_state=self._seed("neighbors"))
         self._reference = ReferenceGraph(components, graph, graph)
         if self._representations:
             # of a sample of the cells the graph has too few edges
             shared_graph = graph if len(self._representations[0]) == n_cells else None
             self._representations += tuple(diffused(each, shared_graph) for each in self._representations)
         self.module = self._new_module()
+
+    def _seed(self, consumer: str) -> int:
+        """Seed of one consumer of randomness, whose stream no other consumer shares."""
+        return child_seed(self.random_state, f"scsiameseclu {consumer}")
 
     def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
         """The user's graph, in the order of training."""
@@ -197,7 +207,7 @@ class ScSiameseClu(ClusteringModel):
 
     def _new_module(self) -> ScSiameseCluModule:
         settings = self.settings
-        with isolated_randomness(self.random_state):
+        with isolated_randomness(self._seed("weights")):
             module = ScSiameseCluModule(
                 self._projection,
                 self.n_clusters,
@@ -212,6 +222,9 @@ class ScSiameseClu(ClusteringModel):
                 zinb_weight=settings.zinb_weight,
                 ot_weight=settings.ot_weight,
                 scale_free_graph=settings.scale_free_graph,
+                shared_weights=settings.shared_weights,
+                noise_seed=self._seed("noise"),
+                landmark_seed=self._landmark_seed,
             )
         if self._counts is not None:
             module.start_counts(torch.from_numpy(self._counts.mean()))
@@ -275,7 +288,7 @@ class ScSiameseClu(ClusteringModel):
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = self._make_refresh(module, batches, n_epochs)
-        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self.random_state)
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self._seed("snapshots"))
         precision = "32-true" if precision == "auto" else precision
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
@@ -286,7 +299,13 @@ class ScSiameseClu(ClusteringModel):
         )
         checkpoint_of = self._checkpointing(
             checkpoint_dir,
-            {"module": module, "batches": batches, "refresh": refresh, "snapshots": recorder},
+            {
+                "module": module,
+                "batches": batches,
+                "refresh": refresh,
+                "noise": NoiseState(module),
+                "snapshots": recorder,
+            },
             max_epochs=n_epochs,
             batch_size=batch_size,
             precision=precision,
@@ -304,7 +323,7 @@ class ScSiameseClu(ClusteringModel):
                 precision=precision,
                 **trainer_kwargs,
             )
-            with isolated_randomness(self.random_state):
+            with isolated_randomness(self._seed("training")):
                 history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
             if not settings.ot_weight and settings.cluster_method == "assignment":
@@ -331,7 +350,7 @@ class ScSiameseClu(ClusteringModel):
             tolerance=_TOLERANCE,
             counts=self._counts,
             n_counted=settings.n_counted,
-            seed=self.random_state,
+            seed=self._seed("batches"),
         )
 
     def _make_refresh(self, module: ScSiameseCluModule, batches: GraphBatches, n_epochs: int) -> JointRefresh:
@@ -346,7 +365,7 @@ class ScSiameseClu(ClusteringModel):
             warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
             # a refresh runs over all cells: not more than some four times in a pass
             every=max(1, round(batches.n_batches / (4 * EPOCH_STEPS))),
-            seed=self.random_state,
+            seed=self._seed("clusters"),
         )
 
     def _vote(self, embedding: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -373,7 +392,9 @@ class ScSiameseClu(ClusteringModel):
         operators = GraphOperators.from_adjacency(
             reference.adjacency, reference.pruned, teleport=settings.teleport, tolerance=_TOLERANCE
         )
-        graph = reference.attach(new, settings.n_neighbors, operators, random_state=self.random_state, device=device)
+        graph = reference.attach(
+            new, settings.n_neighbors, operators, random_state=self._seed("new neighbors"), device=device
+        )
         features = self._projection.temper(torch.cat([reference.components, new]).to(device))
         return self.module.embed(features, graph).fused[len(reference.components) :].cpu().numpy()
 
@@ -383,7 +404,16 @@ class ScSiameseClu(ClusteringModel):
     def _upgrade(
         cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        if is_from_0_1(tensors):
+            state = state | {"init_params": state["init_params"] | {"shared_weights": True}}
         return state, with_current_names(tensors)
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"landmark_seed": self._landmark_seed}
+
+    def _restore_state(self, state: Mapping[str, Any]) -> None:
+        # version 0.1.0 drew the landmarks with seed 0
+        self._landmark_seed = check_number("landmark_seed", state.get("landmark_seed", 0), integer=True, low=0)
 
     def _extra_tensors(self) -> dict[str, torch.Tensor]:
         embedding = torch.from_numpy(self._embedding)

@@ -66,6 +66,25 @@ class PhasePlan(HistoryPlan):
         return torch.optim.Adam(self._trained, lr=self._lr)
 
 
+class NoiseState:
+    """State of the random generator of a module's noise, for checkpoints."""
+
+    def __init__(self, module: ScSiameseCluModule):
+        self._noise = module.noise
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the state of the generator."""
+        return {"noise": self._noise.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self._noise.set_state(state_dict["noise"])
+
+
+def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
 def run_phases(
     module: ScSiameseCluModule,
     batches: GraphBatches,
@@ -92,8 +111,8 @@ def run_phases(
     their cluster between refreshes.
     """
     phases = {
-        "expression": PhasePlan(module, module.expression_loss, module.gene_autoencoder.parameters(), lr=lr),
-        "graph": PhasePlan(module, module.graph_loss, module.graph_autoencoder.parameters(), lr=lr),
+        "expression": PhasePlan(module, module.expression_loss, _parameters(module.gene_autoencoders), lr=lr),
+        "graph": PhasePlan(module, module.graph_loss, _parameters(module.graph_autoencoders), lr=lr),
         "joint": PhasePlan(module, module.joint_loss, module.parameters(), lr=joint_lr, refresh=refresh),
     }
     history = {}

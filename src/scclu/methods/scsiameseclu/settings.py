@@ -20,6 +20,8 @@ class ScSiameseCluSettings:
     n_latent: int
     gene_hidden: Sequence[int]
     graph_hidden: Sequence[int]
+    # whether both views pass the same autoencoders, or each its own
+    shared_weights: bool
     noise_scale: float
     edge_drop: float
     teleport: float
@@ -57,6 +59,7 @@ PRESETS = {
         n_latent=15,
         gene_hidden=(128, 256, 512),
         graph_hidden=(128, 256),
+        shared_weights=True,
         noise_scale=0.1,
         edge_drop=0.1,
         teleport=0.2,
@@ -89,6 +92,7 @@ PRESETS = {
         n_latent=20,
         gene_hidden=(128, 256, 512),
         graph_hidden=(128, 256),
+        shared_weights=False,
         noise_scale=0.1,
         edge_drop=0.1,
         teleport=0.2,
@@ -126,6 +130,8 @@ def check_settings(settings: ScSiameseCluSettings) -> None:
             check_number(f"each width in {name}", width, integer=True, low=1)
     for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):
         check_number(f"{name}_weight", getattr(settings, f"{name}_weight"), low=0)
+    if not isinstance(settings.shared_weights, bool):
+        raise TypeError(f"shared_weights must be True or False, but {settings.shared_weights!r} was passed.")
     check_number("noise_scale", settings.noise_scale, low=0)
     check_number("edge_drop", settings.edge_drop, low=0, below=1)
     check_number("teleport", settings.teleport, above=0)
