@@ -145,6 +145,20 @@ def test_paper_preset():
     assert np.isfinite(model.history_["joint_loss"]).all()
 
 
+def test_two_autoencoders_of_a_kind_are_saved(adata, tmp_path):
+    model = make(adata, shared_weights=False)
+    model.train(max_epochs=1, accelerator="cpu", enable_progress_bar=False)
+    model.save(tmp_path)
+    loaded = ScSiameseClu.load(tmp_path, adata=False, accelerator="cpu")
+    assert not loaded.settings.shared_weights and loaded._landmark_seed == model._landmark_seed != 0
+    cells = simulated_counts(seed=1)[:20].copy()
+    np.testing.assert_allclose(
+        loaded.get_latent_representation(cells), model.get_latent_representation(cells), atol=1e-6
+    )
+    with pytest.raises(TypeError, match="^shared_weights must be True or False, but 'no' was passed"):
+        make(adata, shared_weights="no")
+
+
 def test_bfloat16_is_accepted(adata):
     model = make(adata)
     model.train(max_epochs=1, precision="bf16-mixed", accelerator="cpu", enable_progress_bar=False)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scclu.data.components import FeatureProjection
 from scclu.graph.knn import pearson_knn
-from scclu.methods.scsiameseclu.autoencoder import GraphLayer
+from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GraphLayer
 from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
 from scclu.methods.scsiameseclu.module import CellBatch, ScSiameseCluModule
 
@@ -167,3 +167,38 @@ def test_attached_diffusion_solves_the_enlarged_system(adjacency):
     dense = torch.randn(61, 5)
     exact = 0.2 * np.linalg.solve(np.eye(61) - 0.8 * smooth, dense.numpy())
     np.testing.assert_allclose(attached.diffused @ dense, exact, atol=1e-4)
+
+
+def test_each_view_has_its_own_autoencoders(adjacency):
+    """Without shared weights, gradients of all four reach their weights, and the two of a kind differ."""
+    module, batch = make(adjacency, shared_weights=False)
+    sum(module.joint_loss(batch).values()).backward()
+    for pair in (module.gene_autoencoders, module.graph_autoencoders):
+        first, second = ([*autoencoder.parameters()] for autoencoder in pair)
+        assert all(parameter.grad.abs().sum() > 0 for parameter in [*first, *second])
+        assert not torch.equal(first[0], second[0])
+    views = module.embed(batch.features, batch.graph)
+    assert not torch.allclose(views.gene_first, views.gene_second)
+    assert len(make(adjacency)[0].gene_autoencoders) == 1
+
+
+def test_noise_has_a_generator_of_its_own(adjacency):
+    module, batch = make(adjacency, noise_seed=3)
+    state = module.noise.get_state()
+    first = module.embed(batch.features, batch.graph, augment=True).fused
+    torch.manual_seed(1)
+    assert not torch.equal(module.embed(batch.features, batch.graph, augment=True).fused, first)
+    module.noise.set_state(state)
+    torch.testing.assert_close(module.embed(batch.features, batch.graph, augment=True).fused, first)
+
+
+def test_landmarks_follow_their_seed():
+    walk = GraphOperators.from_adjacency(sparse.csr_matrix((50, 50))).walk
+    cells = torch.randn(50, 3)
+
+    def fused(seed):
+        fusion = AdaptiveFusion(exact_limit=40, n_landmarks=5, landmark_seed=seed)
+        torch.nn.init.ones_(fusion.beta)
+        return fusion([cells], walk, 50)
+
+    assert torch.equal(fused(1), fused(1)) and not torch.equal(fused(1), fused(2))

@@ -25,6 +25,21 @@ from scclu.methods.scsiameseclu.losses import (
     zinb_loss,
 )
 
+# settings that the module takes by their names
+MODULE_SETTINGS = (
+    "n_latent",
+    "gene_hidden",
+    "graph_hidden",
+    "shared_weights",
+    "noise_scale",
+    "correlation_weight",
+    "reconstruction_weight",
+    "propagation_weight",
+    "zinb_weight",
+    "ot_weight",
+    "scale_free_graph",
+)
+
 
 @dataclass(frozen=True)
 class CellBatch:
