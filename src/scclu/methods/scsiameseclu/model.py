@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from scclu._checks import check_choice, check_number, check_training
+from scclu._checks import check_choice, check_training
 from scclu._rng import child_seed
 from scclu.cluster.representations import diffused
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
@@ -26,9 +26,9 @@ from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
-from scclu.methods.scsiameseclu.compatibility import is_from_0_1, with_current_names
+from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
 from scclu.methods.scsiameseclu.final import assign, vote
-from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph, restore_cells
+from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
 from scclu.methods.scsiameseclu.phases import NoiseState, run_phases
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 _TOLERANCE = 1e-2
 
 
-class ScSiameseClu(ClusteringModel):
+class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     """Siamese clustering of expression and of the cells' graph.
 
     Two augmented views of each cell (Eq. 1-3) are embedded by autoencoders of expression and of the neighbour graph.
@@ -362,35 +362,3 @@ class ScSiameseClu(ClusteringModel):
         )
         features = self._projection.temper(torch.cat([reference.components, new]).to(device))
         return self.module.embed(features, graph).fused[len(reference.components) :].cpu().numpy()
-
-    # -- files --------------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def _upgrade(
-        cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
-    ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        if is_from_0_1(tensors):
-            state = state | {"init_params": state["init_params"] | {"shared_weights": True}}
-        return state, with_current_names(tensors)
-
-    def _extra_state(self) -> dict[str, Any]:
-        return {"landmark_seed": self._landmark_seed}
-
-    def _restore_state(self, state: Mapping[str, Any]) -> None:
-        # version 0.1.0 drew the landmarks with seed 0
-        self._landmark_seed = check_number("landmark_seed", state.get("landmark_seed", 0), integer=True, low=0)
-
-    def _extra_tensors(self) -> dict[str, torch.Tensor]:
-        embedding = torch.from_numpy(self._embedding)
-        return self._reference.tensors() | {"embedding": embedding, "n_counts": torch.tensor(self._n_counts)}
-
-    def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
-        self._reference, self._saved_embedding = restore_cells(tensors, n_cells, self.settings.n_latent)
-        self._projection = self._make_projection(self._reference.components.shape[1])
-        self._n_counts = int(tensors["n_counts"])
-        if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
-            raise ValueError("n_counts does not fit zinb_weight")
-
-    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
-        self.recipe.transform(*self._read(adata))  # other genes or values are refused
-        return self._saved_embedding

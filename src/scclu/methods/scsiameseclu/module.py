@@ -56,7 +56,7 @@ class CellBatch:
     size_factors
         Library size over its median, ``(m,)``.
     counted
-        Positions of the rows with counts, ``(m,)``; a random subset bounds the cost of ZINB.
+        Positions of the rows with counts, ``(m,)``: a random subset limits the cost of ZINB.
     target
         Transport plan :math:`\hat P`, ``(n, n_clusters)``, or ``None`` before there are clusters.
     """
@@ -69,7 +69,7 @@ class CellBatch:
     target: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
-        """A copy on a device."""
+        """Return a copy on a device."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
 
@@ -93,13 +93,13 @@ class ScSiameseCluModule(nn.Module):
     projection
         From log-normalised genes to features.
     n_counts
-        Genes whose counts ZINB models; 0 leaves it out.
+        Number of genes whose counts ZINB models; 0 disables ZINB.
     n_clusters, n_latent, gene_hidden, graph_hidden, noise_scale
         As in :class:`scclu.model.ScSiameseClu`.
     correlation_weight, reconstruction_weight, propagation_weight, zinb_weight, ot_weight
-        As there.
+        Loss weights, as in :class:`scclu.model.ScSiameseClu`.
     scale_free_graph
-        Whether the graph is rebuilt up to a scale or literally, see
+        Whether the graph is reconstructed up to a scale or literally, see
         :func:`~scclu.methods.scsiameseclu.losses.graph_alignment_loss`.
     shared_weights
         Whether both views pass the same autoencoders; otherwise each view has its own.
@@ -159,11 +159,11 @@ class ScSiameseCluModule(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are (scvi-tools asks a module for it)."""
+        """Device of the parameters, which scvi-tools reads."""
         return self.trained_centroids.device
 
     def on_load(self, model: object, **_: object) -> None:
-        """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
+        """Do nothing; scvi-tools' loader calls this method."""
 
     @property
     def gene_autoencoders(self) -> list[GeneAutoencoder]:
@@ -178,12 +178,12 @@ class ScSiameseCluModule(nn.Module):
         return [self.graph_autoencoder, self.second_graph_autoencoder]
 
     def start_counts(self, mean: Tensor) -> None:
-        """Start ZINB at the mean count of each gene at size factor 1, ``(n_counts,)``."""
+        """Initialise ZINB with the mean count of each gene at size factor 1, ``(n_counts,)``."""
         with torch.no_grad():
             self.count_rate.bias.copy_(torch.log(mean + 1e-4))
 
     def embed(self, features: Tensor, graph: GraphOperators | AttachedOperators, *, augment: bool = False) -> Embedding:
-        """Both views of every cell and their fusion (Eq. 1-3, 6-7).
+        """Embed both views of every cell and fuse them (Eq. 1-3, 6-7).
 
         Parameters
         ----------
@@ -225,7 +225,7 @@ class ScSiameseCluModule(nn.Module):
     def joint_loss(self, batch: CellBatch) -> dict[str, Tensor]:
         r"""Weighted terms of Eq. 14, whose sum is the loss; a term of weight 0 is neither computed nor returned.
 
-        The transport term is there as soon as the batch has a target.
+        The transport term is included if the batch has a target.
         """
         views = self.embed(batch.features, batch.graph, augment=True)
         terms: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""The settings of scSiameseClu and their presets."""
+"""Settings of scSiameseClu, and the presets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scclu._checks import check_choice, check_number
 
 @dataclass(frozen=True)
 class ScSiameseCluSettings:
-    """One value for each setting of scSiameseClu; the model's docstring says what they are."""
+    """Settings of scSiameseClu; those that users may pass are described in the model's docstring."""
 
     n_top_genes: int
     max_value: float | None
@@ -32,16 +32,16 @@ class ScSiameseCluSettings:
     ot_weight: float
     sharpness: float
     scale_free_graph: bool
-    # clusters that the transport starts from
+    # arguments of tempered_ward, which finds the clusters that transport starts from
     fine_clusters: float
     temper: float
-    # share of the joint epochs before the transport starts
+    # fraction of the joint epochs before the transport starts
     ot_warmup: float
     batch_size: int
     part_size: int
-    # cells of a batch whose counts ZINB sees
+    # number of cells per batch whose counts ZINB uses
     n_counted: int
-    # epochs of each phase; more where they make less than a pass over the cells
+    # epochs of each phase, increased if they contain less than one pass over the cells
     max_epochs: int
     lr: float
     joint_lr: float
@@ -49,7 +49,7 @@ class ScSiameseCluSettings:
 
 
 PRESETS = {
-    # found on the data sets of docs/deviations.md
+    # tuned on the datasets of docs/deviations.md
     "default": ScSiameseCluSettings(
         n_top_genes=2000,
         max_value=10.0,
@@ -81,8 +81,8 @@ PRESETS = {
         joint_lr=5e-4,
         cluster_method="consensus",
     ),
-    # what the paper gives: gamma, noise, edges removed; widths and components as in the authors' program;
-    # neighbours, rho, sigma, lambda, epochs and learning rates are given by neither
+    # gamma, noise and removed edges as in the paper; widths and components as in the authors' program; neither gives
+    # neighbours, rho, sigma, lambda, epochs and learning rates
     "paper": ScSiameseCluSettings(
         n_top_genes=2000,
         max_value=None,
