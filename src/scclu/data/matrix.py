@@ -81,6 +81,8 @@ def _checked(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarr
     n_cells, n_features = values.shape
     if n_cells == 0 or n_features == 0:
         raise ValueError(f"{source} has {n_cells} cells and {n_features} features; at least one of each is needed.")
+    if values.dtype.kind not in "buif":
+        raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
     unique, counts = np.unique(names, return_counts=True)
     if (counts > 1).any():
         raise ValueError(
@@ -135,8 +137,6 @@ def read_matrix(
         duplicated.
     """
     values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
-    if values.dtype.kind not in "buif":
-        raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
     if by_block and is_on_disk(values):
         prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)
         order = np.arange(values.shape[0])
