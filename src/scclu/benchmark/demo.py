@@ -14,7 +14,7 @@ from anndata import AnnData
 
 from scclu import datasets, metrics, tl
 from scclu.benchmark.peers import leiden_clusters, pca_kmeans
-from scclu.pl._colors import palette
+from scclu.pl._palette import palette
 
 
 def _row(method: str, labels: np.ndarray | pd.Series, truth: pd.Series, seconds: float) -> dict[str, str | float | int]:

@@ -229,7 +229,7 @@ def plot_scaling(table: pd.DataFrame, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from scclu.pl._colors import palette
+    from scclu.pl._palette import palette
 
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scclu.benchmark.panel import METHODS, MODES
-from scclu.pl._colors import palette
+from scclu.pl._palette import palette
 
 COLUMNS = (
     *("data", "method", "mode", "seed", "status", "n_cells", "n_types", "n_clusters", "ari", "nmi", "nmi_max", "acc"),
