@@ -253,6 +253,21 @@ def test_top_markers_take_a_ranking_that_is_there(caplog):
     assert "Clusters of one cell have no markers: '9'" in caplog.text
 
 
+def test_top_markers_of_scaled_values_are_those_of_the_counts():
+    adata = clustered()
+    expected = _genes(scclu.pl.top_markers(adata, "cicl", show=False))
+    adata.X = adata.X.toarray() - 0.5
+    assert _genes(scclu.pl.top_markers(adata, "cicl", show=False)) == expected
+
+
+def test_a_ranking_of_other_genes_is_refused():
+    adata = clustered()
+    sc.pp.log1p(adata)
+    sc.tl.rank_genes_groups(adata, "cicl")
+    with pytest.raises(ValueError, match="names genes that adata.X does not have: 'gene"):
+        scclu.pl.top_markers(adata[:, 30:].copy(), "cicl", n_genes=30)
+
+
 @pytest.mark.parametrize("form", [sparse.csc_matrix, lambda x: x.toarray()])
 def test_top_markers_of_any_matrix(form):
     adata = clustered()

@@ -67,7 +67,7 @@ def as_adjacency(matrix: Any, n_cells: int, source: str) -> sparse.csr_matrix:
         If the shape is wrong, weights are negative or not finite, or there are no edges.
     """
     if tuple(matrix.shape) != (n_cells, n_cells):
-        raise ValueError(f"{source} must be {n_cells} x {n_cells}, one row a cell, but has shape {matrix.shape}.")
+        raise ValueError(f"{source} must be {n_cells} x {n_cells} (cells x cells), but has shape {matrix.shape}.")
     graph = sparse.csr_matrix(matrix, copy=True)
     if not np.isfinite(graph.data).all() or (graph.data < 0).any():
         raise ValueError(f"{source} holds weights that are negative or not finite; neighbours have positive weights.")
