@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu._labels import check_key
+from scclu._checks import check_key
 from scclu.data.disk import is_on_disk
 from scclu.data.matrix import gene_names, in_memory, select_matrix
 from scclu.data.neighbors import select_neighbors
