@@ -1,7 +1,7 @@
 # make demo  sets up an environment and clusters 700 real cells
 # make test  sets up an environment and passes the tests
 # make docs  sets up an environment and builds the documentation into docs/_build/html
-# make tutorials  sets up an environment, executes the notebooks in tutorials and stores their output
+# make tutorials  sets up an environment, executes the notebooks in tutorials and stores their outputs
 # make dist  builds the wheel and the sdist into dist, and checks them
 # PYTHON= picks the interpreter (make test PYTHON=python3.12); PIP_CONSTRAINT is honoured by pip.
 PYTHON ?= python3
@@ -38,14 +38,14 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
-# -W: a warning is an error; -n: a reference without a target is a warning
+# -W turns warnings into errors; -n warns of references without a target
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build/html
 
 tutorials: $(STAMP)
 	$(BIN)/python tutorials/execute.py
 
-# an environment of its own: neither torch nor scanpy is needed to build
+# uses a separate environment, since building needs neither torch nor scanpy
 dist:
 	$(PYTHON) -m venv --clear $(VENV)-dist
 	$(VENV)-dist/bin/python -m pip install --quiet --upgrade "pip>=25.1"
@@ -53,7 +53,6 @@ dist:
 	rm -rf dist
 	$(VENV)-dist/bin/python -m build
 	$(VENV)-dist/bin/python -m twine check --strict dist/*
-	@test -z "$$(find dist -name '*.whl' -size +199999c)" || { echo "The wheel must stay under 200 kB." >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) $(VENV)-dist dist demo docs/_build docs/generated
+	rm -rf $(VENV) $(VENV)-dist dist demo docs/_build docs/generated docs/tutorials

@@ -1,4 +1,4 @@
-"""The README as PyPI shows it, and the project's links, for hatchling."""
+"""Hatchling hook that sets the README for PyPI and the links of the project."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 class Links(MetadataHookInterface):
-    """Where the source is kept is known to GitHub's runners: a build there makes relative links absolute."""
+    """Make relative links absolute in builds by GitHub Actions, where the address of the repository is known."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Set the fields that pyproject.toml calls dynamic."""
+        """Set the fields that pyproject.toml declares as dynamic."""
         text = Path(self.root, "README.md").read_text(encoding="utf-8")
         server, repository, ref = map(os.environ.get, ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_REF_NAME"))
         if server and repository and ref:

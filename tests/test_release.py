@@ -1,4 +1,4 @@
-"""What a release says about itself agrees with itself."""
+"""Tests that versions, links and metadata of a release are consistent."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 import scclu
 
+yaml = pytest.importorskip("yaml")
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# scripts/src/ecosystem_scripts/schema.json in scverse/ecosystem-packages: the required keys and those that scclu uses
+ECOSYSTEM_KEYS = {
+    *("name", "description", "project_home", "documentation_home", "tutorials_home", "install", "primary_category"),
+    *("tags", "license", "language", "contact", "test_command", "category"),
+}
+# of the allowed tags, those that can apply to scclu
+ECOSYSTEM_TAGS = {
+    *("scRNA-seq", "clustering", "dimensionality reduction", "visualization", "deep learning", "optimal transport"),
+    *("cell-type annotation", "benchmarking", "pipeline", "GPU acceleration", "preprocessing"),
+}
 
 
 def test_lowest_versions_are_the_bounds():
@@ -38,6 +52,18 @@ def test_every_action_is_pinned_to_a_commit():
 
 
 def test_one_version():
-    for name in ("CITATION.cff", ".ci/ecosystem/meta.yaml"):
-        stated = re.search(r"^version: (.*)$", (ROOT / name).read_text(), re.MULTILINE)
-        assert stated is not None and stated[1] == scclu.__version__, name
+    stated = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert stated is not None and stated[1] == scclu.__version__
+
+
+def test_ecosystem_entry_fits_the_schema():
+    text = (ROOT / ".ci" / "ecosystem" / "meta.yaml").read_text()
+    entry = yaml.safe_load(text)
+    # the version is read-only in the schema: the registry takes it from PyPI
+    assert set(entry) == ECOSYSTEM_KEYS
+    assert entry["primary_category"] == "scRNA-seq"
+    assert 1 <= len(entry["tags"]) == len(set(entry["tags"])) <= 10
+    assert set(entry["tags"]) <= ECOSYSTEM_TAGS
+    assert (entry["license"], entry["language"], entry["category"]) == (PROJECT["license"], "Python", "ecosystem")
+    assert entry["install"] == {"pypi": PROJECT["name"]}
+    assert "/en/" not in text

@@ -15,12 +15,12 @@ from nbclient import NotebookClient
 from PIL import Image
 
 FOLDER = Path(__file__).parent
-# of the training, which a reader of the stored notebook does not need
+# progress bars of the training are not stored
 PROGRESS = re.compile(r"(Epoch \d+/\d+|Training(: \w+)?): ")
 ENVIRONMENT = {
-    # a test runner may have asked for no pictures
+    # show plots, even if a test runner has selected a backend without display
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    # tqdm would warn that progress bars need one more package
+    # tqdm warns that progress bars in notebooks need another package
     "PYTHONWARNINGS": "ignore:IProgress not found",
 }
 
@@ -31,13 +31,13 @@ def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
     Parameters
     ----------
     path
-        The notebook; it is not written.
+        Path of the notebook, which is not written.
     timeout
-        Seconds that a cell may take.
+        Maximum number of seconds per cell.
 
     Returns
     -------
-    The notebook with its new output, without progress bars and without metadata that differ from run to run.
+    The notebook with its new outputs, without progress bars and without metadata that differ between runs.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _is_progress(output: nbformat.NotebookNode) -> bool:
 
 
 def _smaller(picture: str) -> str:
-    """The same picture in 256 colours: a third of the bytes."""
+    """Reduce a picture to 256 colours, which takes a third of the bytes."""
     written = io.BytesIO()
     Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB").quantize(dither=Image.Dither.NONE).save(
         written, format="png", optimize=True
@@ -85,7 +85,7 @@ def _smaller(picture: str) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Execute the notebooks of these names, or all, and store them."""
+    """Execute and store the notebooks with these names, or all."""
     paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.glob("*.ipynb"))
     for path in paths:
         print(path.name, flush=True)
