@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from scclu.benchmark.sets import find_sets
+from scclu.benchmark.labelled_data import find_datasets
 from scclu.methods.cicl.model import CICL
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 
@@ -99,7 +99,7 @@ def main(path: Path, seeds: Iterable[int]) -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("scclu").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    sets = {s.name: s for s in find_sets(Path(os.environ["SCCLU_DATA"]), "cell_type")}
+    sets = {s.name: s for s in find_datasets(Path(os.environ["SCCLU_DATA"]), "cell_type")}
     done = {tuple(json.loads(line)["setting"]) for line in path.read_text().splitlines()} if path.exists() else set()
     split: dict[str, tuple[AnnData, int]] = {}
     for setting in grid(seeds, sets):

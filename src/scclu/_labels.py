@@ -1,4 +1,4 @@
-"""Reading a column of labels from ``adata.obs``."""
+"""Reading columns of labels from ``adata.obs`` and building columns of labels to write."""
 
 from __future__ import annotations
 
@@ -6,42 +6,43 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from natsort import natsorted
 
-from scclu.data.matrix import listed
+from scclu._checks import check_adata, listed
 
 
 def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -> pd.Categorical:
-    """One label a cell, as strings, with the categories that occur.
+    """Read one label per cell from a column of ``adata.obs``.
 
     Parameters
     ----------
     adata
-        Where from.
+        Annotated data.
     key
-        A column of ``adata.obs``.
+        Column of ``adata.obs``: categories, strings, whole numbers or booleans.
     argument, source
-        What `key` and `adata` are called in messages.
+        Names of the arguments `key` and `adata` in messages.
 
     Returns
     -------
-    Labels ``(n_obs,)``; categories keep their order where there is one, and are in natural order otherwise.
+    Labels as strings, ``(n_obs,)``. The categories are those that occur; they keep the order of a categorical column
+    and are in natural order otherwise.
 
     Raises
     ------
-    TypeError, ValueError
-        If `adata` is no AnnData or has no cells, or the column is missing or has missing values.
+    TypeError
+        If `adata` is not an AnnData, or the column holds real numbers, which measure something and label nothing.
+    ValueError
+        If `adata` has no cells, or the column is missing or has missing values.
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"{source} must be an AnnData, but a {type(adata).__name__} was passed.")
+    check_adata(adata, source)
     if key not in adata.obs:
         raise ValueError(
             f"{argument} must be a column of {source}.obs, but {key!r} was passed. "
             f"There are: {listed(adata.obs.columns)}."
         )
     if adata.n_obs == 0:
-        raise ValueError(f"{source} has no cells.")
+        raise ValueError(f"{source} has no cells; at least one is needed.")
     column = adata.obs[key]
     missing = int(column.isna().sum())
     if missing:
@@ -49,26 +50,37 @@ def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -
             f"{source}.obs[{key!r}] has {missing} missing values. Drop those cells "
             f"({source}[{source}.obs[{key!r}].notna()]), or give them a label of their own."
         )
+    if pd.api.types.is_float_dtype(column.dtype):
+        raise TypeError(
+            f"{source}.obs[{key!r}] must hold labels, but holds real numbers. "
+            f"Convert clusters that are stored as numbers: {source}.obs[{key!r}].astype(int).astype(str)."
+        )
     values = column.astype(str).to_numpy(dtype=object)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        order = [str(name) for name in column.cat.categories]
-    else:
-        order = natsorted(np.unique(values.astype(str)).tolist())
     present = set(values)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # 1 and "1" are two categories, but one label
+        order = list(dict.fromkeys(map(str, column.cat.categories)))
+    else:
+        order = natsorted(present)
     return pd.Categorical(values, categories=[name for name in order if name in present])
 
 
-def check_key(key: Any, *taken: str | None) -> str:
-    """Return `key` if it is a name and not that of a column that the call reads."""
-    if not isinstance(key, str) or not key:
-        raise TypeError(f"key_added must be a name, but {key!r} was passed.")
-    if key in taken:
-        raise ValueError(f"key_added must not be {key!r}, which this call reads: it would be overwritten.")
-    return key
-
-
 def as_column(names: np.ndarray, order: list[str], unassigned: str) -> pd.Categorical:
-    """Names of cells as a categorical of those that occur, `unassigned` at the end."""
+    """Convert one name per cell to a categorical.
+
+    Parameters
+    ----------
+    names
+        Name of each cell, ``(n_cells,)``.
+    order
+        Order of the categories.
+    unassigned
+        Name that comes last.
+
+    Returns
+    -------
+    Categorical ``(n_cells,)`` with the categories that occur.
+    """
     present = set(names)
     categories = [name for name in order if name in present and name != unassigned]
     return pd.Categorical(names, categories=categories + [unassigned] * (unassigned in present))

@@ -1,4 +1,4 @@
-"""Small real data that needs no download."""
+"""Small real datasets that need no download."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
 
 __all__ = ["pbmc68k_reduced"]
 
-# scanpy's file holds log1p(10,000 * count / total) with three decimals
+# The file of scanpy holds log1p(10,000 * count / total), rounded to three decimals.
 _TARGET_SUM = 1e4
 _HALF_DECIMAL = 5e-4
 
 
 def pbmc68k_reduced() -> AnnData:
-    """700 peripheral blood mononuclear cells with their counts and ten labelled types.
+    """Load 700 peripheral blood mononuclear cells with counts and ten labelled types.
 
-    The file that scanpy ships (:func:`scanpy.datasets.pbmc68k_reduced`) has log-normalised values, rounded to three
-    decimals, and each cell's total. The integer counts are recovered as ``expm1(x) * total / 10,000`` and checked to be
-    whole numbers within what the rounding allows.
+    The dataset is part of scanpy (:func:`scanpy.datasets.pbmc68k_reduced`), which stores log-normalised values rounded
+    to three decimals and the total count of each cell. The counts are recovered as ``expm1(x) * total / 10,000`` and
+    checked to be whole numbers up to the rounding error.
 
     Returns
     -------
-    :class:`~anndata.AnnData` of 700 cells x 765 genes: ``X`` the counts (CSR, float32), ``obs["cell_type"]`` the ten
-    labels of the file's ``bulk_labels`` (for metrics and figures only), ``obs["n_counts"]`` the total over all genes of
-    the study, ``obsm["X_umap"]`` and ``obsm["X_pca"]`` as in the file.
+    Annotated data, 700 cells x 765 genes: counts in ``X`` (CSR float32); the ten labels in ``obs["cell_type"]``
+    (``bulk_labels`` of the file), which are meant for metrics and figures only; the total count over all genes of the
+    study in ``obs["n_counts"]``; ``obsm["X_umap"]`` and ``obsm["X_pca"]`` as in the file.
 
     Raises
     ------
     RuntimeError
-        If the recovered values are not whole numbers, which would mean that scanpy ships another file.
+        If the recovered values are not whole numbers, because scanpy contains a different file.
 
     Examples
     --------
@@ -51,13 +51,13 @@ def pbmc68k_reduced() -> AnnData:
     per_unit = np.repeat(source.obs["n_counts"].to_numpy(np.float64) / _TARGET_SUM, np.diff(logged.indptr))
     values = np.expm1(logged.data) * per_unit
     counts = np.round(values)
-    # an error of half a decimal in log1p(x), carried through expm1 (1.1 leaves room for the second-order term and for
-    # totals that are themselves rounded)
+    # error of half a unit of the last decimal in log1p(x), propagated through expm1; the factor 1.1 and the constant
+    # cover the second-order term and rounded totals
     allowed = 1.1 * _HALF_DECIMAL * np.exp(logged.data) * per_unit + 0.02
     if (np.abs(values - counts) > np.minimum(allowed, 0.5)).any() or counts.min(initial=1.0) < 1:
         raise RuntimeError(
-            "The values in scanpy.datasets.pbmc68k_reduced() do not come from whole counts: the file that scanpy ships "
-            "has changed. Please report it."
+            "The values in scanpy.datasets.pbmc68k_reduced() are not derived from whole counts: the file in scanpy has "
+            "changed. Please report this."
         )
     logged.data = counts.astype(np.float32)
     obs = source.obs[["bulk_labels", "n_counts"]].rename(columns={"bulk_labels": "cell_type"})

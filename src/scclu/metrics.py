@@ -1,4 +1,4 @@
-"""Agreement of a clustering or a classification with labels: the only place, with figures, where labels are used."""
+"""Scores of clusterings and classifications against known labels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from sklearn.metrics import (
 )
 from sklearn.metrics.cluster import contingency_matrix
 
+from scclu._checks import check_choice
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -24,12 +26,12 @@ __all__ = ["ClassificationReport", "accuracy", "ari", "classification_report", "
 
 
 def _codes(labels_true: ArrayLike, labels_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Both label vectors as integers, after checks that name what is wrong."""
+    """Check both label vectors and convert them to integer codes, ``(n_cells,)``."""
     codes = []
     for name, labels in (("labels_true", labels_true), ("labels_pred", labels_pred)):
         values = labels if isinstance(labels, (pd.Series, pd.Categorical)) else np.asarray(labels)
         if values.ndim != 1:
-            raise ValueError(f"{name} must be one label a cell (one dimension), but has shape {values.shape}.")
+            raise ValueError(f"{name} must have one label per cell (one dimension), but has shape {values.shape}.")
         code, _ = pd.factorize(values)
         if (code < 0).any():
             raise ValueError(
@@ -52,11 +54,11 @@ def ari(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     Parameters
     ----------
     labels_true, labels_pred
-        One label a cell, of any type, shape ``(n_cells,)``.
+        One label per cell, of any type, shape ``(n_cells,)``.
 
     Returns
     -------
-    1 for equal partitions, about 0 for independent ones, never above 1.
+    Score of at most 1; 1 for identical partitions, and 0 on average for independent ones.
 
     Raises
     ------
@@ -79,19 +81,19 @@ def nmi(
     Parameters
     ----------
     labels_true, labels_pred
-        One label a cell, of any type, shape ``(n_cells,)``.
+        One label per cell, of any type, shape ``(n_cells,)``.
     average
-        How the two entropies are averaged in the denominator: ``"arithmetic"`` as scikit-learn does by default, or
-        ``"max"`` as in Eq. 1 of the CICL paper, which is never larger. Say which one you report.
+        Average of the two entropies in the denominator: ``"arithmetic"``, the default of scikit-learn, or ``"max"`` as
+        in Eq. 1 of the CICL paper, which never gives a larger score. Reports should state which one is used.
 
     Returns
     -------
-    A value in [0, 1].
+    Score in [0, 1].
 
     Raises
     ------
     ValueError
-        If `average` is another word, or the vectors differ in length, are empty, or have missing values.
+        If `average` is not allowed, or the vectors differ in length, are empty, or have missing values.
 
     Examples
     --------
@@ -100,25 +102,24 @@ def nmi(
     >>> round(scclu.metrics.nmi([0, 0, 1, 1], [0, 0, 1, 2], average="max"), 3)
     0.667
     """
-    if average not in ("arithmetic", "max"):
-        raise ValueError(f"average must be either 'arithmetic' or 'max', but {average!r} was passed.")
+    check_choice("average", average, ("arithmetic", "max"))
     return float(normalized_mutual_info_score(*_codes(labels_true, labels_pred), average_method=average))
 
 
 def accuracy(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """Share of cells with the right label under the best one-to-one match of clusters to labels.
+    """Share of correctly labelled cells under the best one-to-one match of clusters and labels.
 
-    The match is found by the Hungarian method. Clusters beyond the number of labels stay without a partner, and their
-    cells count as wrong.
+    The match is found by the Hungarian method. If there are more clusters than labels, cells of unmatched clusters
+    count as wrong.
 
     Parameters
     ----------
     labels_true, labels_pred
-        One label a cell, of any type, shape ``(n_cells,)``.
+        One label per cell, of any type, shape ``(n_cells,)``.
 
     Returns
     -------
-    A value in (0, 1].
+    Score in (0, 1].
 
     Raises
     ------
@@ -138,23 +139,19 @@ def accuracy(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationReport:
-    """What :func:`classification_report` returns.
+    """Result of :func:`classification_report`.
 
     Attributes
     ----------
     accuracy
-        Share of cells with the right class.
-    precision
-        Macro average: the mean over the true classes, each counting the same.
-    recall
-        Likewise.
-    f1
-        Likewise.
+        Share of correctly classified cells.
+    precision, recall, f1
+        Macro averages: unweighted means over the true classes.
     per_class
-        ``"precision"``, ``"recall"``, ``"f1"`` and ``"n_cells"`` of each true class.
+        Table with ``"precision"``, ``"recall"``, ``"f1"`` and ``"n_cells"`` of each true class.
     confusion
-        Cells of each true class (rows) in each predicted class (columns: the true classes, then other names that were
-        predicted, such as ``"Unknown"``).
+        Number of cells of each true class (rows) in each predicted class (columns). The columns are the true classes
+        followed by other predicted names, such as ``"Unknown"``.
 
     Examples
     --------
@@ -173,17 +170,17 @@ class ClassificationReport:
 def classification_report(labels_true: ArrayLike, labels_pred: ArrayLike) -> ClassificationReport:
     """Accuracy, macro precision, recall and F1, and the confusion matrix (Table 2 of the scSiameseClu paper).
 
-    Names are compared as they are written (1 and ``"1"`` are equal); clusters must have been named first.
+    Names are compared as strings, so that 1 and ``"1"`` are equal. Clusters must be named before they are compared.
 
     Parameters
     ----------
     labels_true, labels_pred
-        One label a cell, shape ``(n_cells,)``. A predicted name that no true label has (``"Unknown"``) counts as wrong
-        where it stands, and is no class of its own in the averages.
+        One label per cell, shape ``(n_cells,)``. A predicted name that is not a true label, such as ``"Unknown"``,
+        counts as wrong, and is not a class in the averages.
 
     Returns
     -------
-    The report. The precision of a class that was never predicted is 0.
+    The report. The precision of a class that is never predicted is 0.
 
     Raises
     ------

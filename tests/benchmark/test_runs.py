@@ -14,8 +14,8 @@ from conftest import simulated_counts
 from scclu import benchmark
 from scclu.__main__ import main
 from scclu.benchmark import runs
+from scclu.benchmark.labelled_data import find_datasets
 from scclu.benchmark.panel import METHODS
-from scclu.benchmark.sets import find_sets
 
 
 def write(folder, name, adata):
@@ -93,7 +93,7 @@ def test_interrupt_loses_the_running_cell_alone(folder, tmp_path, processes, mon
     monkeypatch.setattr(subprocess, "run", interrupted)
     command = ["benchmark", str(folder), "--methods", "pca-kmeans", "--out", str(tmp_path / "out")]
     assert main(command) == 130
-    assert "goes on" in capsys.readouterr().err
+    assert "again to resume" in capsys.readouterr().err
     assert pd.read_csv(tmp_path / "out" / "results.csv")["seed"].tolist() == [0]
     monkeypatch.setattr(subprocess, "run", start)
     assert main(command) == 0
@@ -145,7 +145,7 @@ def test_counts_layer_is_clustered_where_there_is_one(folder):
     adata = simulated_counts()
     adata.X = adata.X.log1p()
     write(folder, "good", adata)
-    cells, _, kind = find_sets(folder, "cell_type")[0].split()
+    cells, _, kind = find_datasets(folder, "cell_type")[0].split()
     assert kind == "counts" and np.array_equal(cells.X, adata.layers["counts"].toarray())
 
 
@@ -160,7 +160,7 @@ def test_not_installed_and_not_applicable(folder, tmp_path, processes, monkeypat
     assert status[:, "louvain"].tolist() == ["not installed"] * 2
     assert status[:, "scvi-kmeans"].to_dict() == {"good": "ok", "logged": "not applicable"}
     summary = (tmp_path / "out" / "summary.md").read_text()
-    assert "(1 of 2 sets)" in summary and "mean of 1 common" in summary
+    assert "(1 of 2 datasets)" in summary and "mean of 1 common" in summary
 
 
 def test_file_that_cannot_be_clustered_is_a_failure(folder, tmp_path, processes):
@@ -175,11 +175,11 @@ def test_file_that_cannot_be_clustered_is_a_failure(folder, tmp_path, processes)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--methods", "kmeans"], r"methods must be of cicl, .*\['kmeans'\]"),
-        (["--modes", "k"], r"modes must be of true-k, k-free, but \['k'\]"),
-        (["--methods", "louvain", "--modes", "true-k"], "No method of louvain"),
+        (["--methods", "kmeans"], "methods must be one of 'cicl', .*but 'kmeans' was"),
+        (["--modes", "k"], "modes must be one of 'true-k', 'k-free', but 'k'"),
+        (["--methods", "louvain", "--modes", "true-k"], "None of the methods louvain supports the modes true-k"),
         (["--labels-key", "x"], r"good.h5ad has no 'x'. There are: 'cell_type', 'batch'. Pass"),
-        (["--seeds", "-1"], "seeds must be whole numbers"),
+        (["--seeds", "-1"], "seeds must be at least 0 and below 4294967296, but -1"),
         (["--timeout", "0"], "timeout must be"),
     ],
 )

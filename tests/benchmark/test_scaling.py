@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import sys
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 
 from scclu.__main__ import main
+from scclu.benchmark import memory
 from scclu.benchmark.scaling import METHODS, PHASES, run_scaling
 from scclu.benchmark.simulation import simulate_counts, type_sizes, write_counts
+
+
+def test_memory_without_linux_and_without_windows(monkeypatch):
+    first = memory.peak_memory()
+    assert 0 < memory.resident_memory() <= 1.05 * first  # the system updates the two at different times
+    monkeypatch.setattr(memory, "_linux_status", lambda name: None)
+    assert memory.peak_memory() == pytest.approx(first, rel=0.5) and np.isnan(memory.resident_memory())
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows, where importing it fails
+    assert np.isnan(memory.peak_memory())
 
 
 def test_simulated_counts():
@@ -59,7 +71,7 @@ def test_scale_writes_a_table_and_a_figure(tmp_path, capsys):
     ("options", "message"),
     [
         ({"methods": ["kmeans"]}, "'kmeans' was passed"),
-        ({"on_disk": True}, "Only 'cicl' leaves its data on disk"),
+        ({"on_disk": True}, "Only 'cicl' can leave its data on disk"),
         ({"cells": [5]}, "at least 100, but 5"),
     ],
 )

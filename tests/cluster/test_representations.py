@@ -44,8 +44,8 @@ def test_representations_vote_for_every_kind_of_input(cls, n_views, kind):
         adata.obsm["rep"], use_rep = np.random.default_rng(0).standard_normal((adata.n_obs, 5)), "rep"
     cls.setup_anndata(adata, use_rep=use_rep)
     model = cls(adata, 3)
-    assert len(model._views) == n_views
-    assert all(len(view) == adata.n_obs and np.isfinite(view).all() for view in model._views)
+    assert len(model._representations) == n_views
+    assert all(len(view) == adata.n_obs and np.isfinite(view).all() for view in model._representations)
 
 
 def test_the_user_graph_is_the_one_that_diffuses():
@@ -54,7 +54,7 @@ def test_the_user_graph_is_the_one_that_diffuses():
     adata.obsp["connectivities"] = sparse.csr_matrix(pair, shape=(adata.n_obs, adata.n_obs))
     adata.uns["neighbors"] = {"connectivities_key": "connectivities"}
     ScSiameseClu.setup_anndata(adata)
-    views = ScSiameseClu(adata, 3, neighbors_key="neighbors")._views
+    views = ScSiameseClu(adata, 3, neighbors_key="neighbors")._representations
     for plain, smooth in zip(views[:2], views[2:], strict=True):
         changed = ~np.isclose(plain, smooth, rtol=0.05).all(axis=1)
         assert changed.sum() <= 2
@@ -64,4 +64,4 @@ def test_the_user_graph_is_the_one_that_diffuses():
 def test_without_a_consensus_nothing_is_made(cls, method):
     adata = simulated_counts()
     cls.setup_anndata(adata)
-    assert cls(adata, 3, cluster_method=method)._views == ()
+    assert cls(adata, 3, cluster_method=method)._representations == ()

@@ -27,6 +27,28 @@ def test_dominant_type_is_cut_less_than_by_kmeans():
     assert adjusted_rand_score(truth, tempered_ward(cells, 4)) > adjusted_rand_score(truth, plain)
 
 
+@pytest.mark.parametrize("temper", [0.0, 0.3, 0.75, 1.0])
+def test_merging_equals_plain_python(temper):
+    """Twin of the compiled loop, which computes every cost from the cells at every merge."""
+    rng = np.random.default_rng(1)
+    points, fine = rng.normal(size=(60, 4)), rng.integers(0, 15, 60)
+    clusters = [set(np.flatnonzero(fine == k)) for k in range(15)]
+
+    def cost(a, b):
+        square = np.square(points[list(a)].mean(0) - points[list(b)].mean(0)).sum()
+        return square * (len(a) * len(b) / (len(a) + len(b))) ** temper
+
+    for n_clusters in range(14, 0, -1):
+        pairs = [(cost(a, b), i, i + 1 + j) for i, a in enumerate(clusters) for j, b in enumerate(clusters[i + 1 :])]
+        _, i, j = min(pairs)
+        clusters[i] |= clusters.pop(j)
+        expected = np.empty(60, dtype=int)
+        for k, members in enumerate(clusters):
+            expected[list(members)] = k
+        found = merge_clusters(points, fine, n_clusters, temper=temper)
+        assert adjusted_rand_score(found, expected) == 1.0
+
+
 def test_shuffling_the_cells_shuffles_the_merge():
     rng = np.random.default_rng(0)
     points, fine = rng.normal(size=(200, 5)), rng.integers(0, 20, 200)

@@ -104,7 +104,7 @@ def test_bad_paths(given, tmp_path, capsys):
     for paths, said in [
         ((tmp_path / "none.h5ad", tmp_path / "out.h5ad"), "there is none at"),
         ((tmp_path / "broken.h5ad", tmp_path / "out.h5ad"), "cannot be read"),
-        ((given, tmp_path / "none" / "out.h5ad"), "OUT must be in a folder"),
+        ((given, tmp_path / "none" / "out.h5ad"), "OUT must be in a writable directory"),
         ((given, tmp_path), "OUT must be the path of a file"),
     ]:
         assert main(command(*paths)) == 2

@@ -212,12 +212,12 @@ def test_drop_weak_edges_refuses(path_graph, fraction):
         drop_weak_edges(path_graph, np.eye(4), fraction)
 
 
-def test_edge_cosine_in_chunks(cells):
-    """Edges are handled a few at a time; short rows count as long ones, and a row of zeros is like none."""
+def test_edge_cosine(cells):
+    """The length of a row does not matter, and a row of zeros is similar to none."""
     short = (1e-3 * cells[:20]).astype(np.float32)
     short[3] = 0
     rows, columns = np.triu_indices(20, 1)
-    found = edge_cosine(short, rows, columns, chunk=7)
+    found = edge_cosine(short, rows, columns)
     unit = cells[:20] / np.linalg.norm(cells[:20], axis=1, keepdims=True)
     unit[3] = 0
     assert found.dtype == np.float32
@@ -241,6 +241,29 @@ def test_partition_keeps_neighbours_together():
     order = np.random.default_rng(0).permutation(300)
     parts = partition_graph(blocks[order][:, order], 50)
     assert all(len(set(order[p] // 50)) == 1 for p in parts)
+
+
+def test_partition_equals_plain_python(cells):
+    """Twin of the compiled loop."""
+    graph = sparse.block_diag([pearson_knn(cells, 5), sparse.csr_matrix((20, 20))], format="csr")
+    for size in (1, 7, 32, 400):
+        free, parts, part = set(range(320)), [], []
+        for seed in np.random.default_rng(3).permutation(320):
+            if seed not in free:
+                continue
+            queue, room = [seed], size - len(part)
+            free.discard(seed)
+            for cell in queue:
+                for neighbor in graph[[cell]].indices:
+                    if neighbor in free and len(queue) < room:
+                        queue.append(neighbor)
+                        free.discard(neighbor)
+            part += queue
+            if len(part) >= 0.75 * size:
+                parts, part = [*parts, sorted(part)], []
+        parts += [sorted(part)] if part else []
+        found = partition_graph(graph, size, random_state=3)
+        assert [list(each) for each in found] == parts
 
 
 def test_partition_joins_leftovers():

@@ -1,4 +1,4 @@
-"""What single figures say and draw."""
+"""Contents of single plots, and errors for bad input."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import scclu
 from conftest import QUICK, simulated_counts
 from figure_checks import clustered
 from scclu.pl._figure import spread
-from scclu.pl._inputs import matched
 from scclu.pl._legends import free_place
+from scclu.pl._ordering import match_order
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ BAD = {
         _set("obsm", "X_cicl", lambda a: np.full((a.n_obs, 2), np.nan)),
         {},
         ValueError,
-        "NaN or infinite",
+        "480 values that are NaN",
     ),
     "scores of another shape": (
         "marker_overlap",
@@ -103,11 +103,19 @@ BAD = {
     "layer": ("top_markers", None, {"layer": "raw"}, ValueError, "'raw' was passed. There are: 'counts'"),
     "scaled": (
         "top_markers",
-        lambda a: setattr(a, "X", a.X.toarray() - 0.5),
+        lambda a: (setattr(a, "X", a.X.toarray() - 0.5), a.layers.clear()),
         {},
         ValueError,
-        "scaled values.*Pass layer=",
+        "scaled values.*pass layer=",
     ),
+    "scaled layer": (
+        "top_markers",
+        lambda a: a.layers.__setitem__("z", a.X.toarray() - 0.5),
+        {"layer": "z"},
+        ValueError,
+        r"layers\['z'\] holds scaled values",
+    ),
+    "no metric": ("snapshot_metrics", None, {"metrics": []}, ValueError, "at least one of 'ari'"),
     "one cluster": ("top_markers", _set("obs", "cicl", lambda a: "0"), {}, ValueError, "at least two clusters"),
 }
 ARGUMENTS = {
@@ -197,10 +205,10 @@ def test_confusion_by_hand():
     np.testing.assert_allclose(_confusion("columns")[1], [[2 / 3, 0], [0, 1], [1 / 3, 0]])
 
 
-def test_matched():
-    rows, columns = matched(np.array([[0, 5, 1], [9, 1, 0]]))
+def test_match_order():
+    rows, columns = match_order(np.array([[0, 5, 1], [9, 1, 0]]))
     assert rows.tolist() == [0, 1] and columns.tolist() == [1, 0, 2]
-    rows, columns = matched(np.array([[0, 5], [9, 1], [8, 0]]))
+    rows, columns = match_order(np.array([[0, 5], [9, 1], [8, 0]]))
     assert rows.tolist() == [0, 1, 2] and columns.tolist() == [1, 0]
 
 
@@ -243,6 +251,21 @@ def test_top_markers_take_a_ranking_that_is_there(caplog):
     with caplog.at_level(logging.WARNING):
         scclu.pl.top_markers(adata, "cicl", show=False)
     assert "Clusters of one cell have no markers: '9'" in caplog.text
+
+
+def test_top_markers_of_scaled_values_are_those_of_the_counts():
+    adata = clustered()
+    expected = _genes(scclu.pl.top_markers(adata, "cicl", show=False))
+    adata.X = adata.X.toarray() - 0.5
+    assert _genes(scclu.pl.top_markers(adata, "cicl", show=False)) == expected
+
+
+def test_a_ranking_of_other_genes_is_refused():
+    adata = clustered()
+    sc.pp.log1p(adata)
+    sc.tl.rank_genes_groups(adata, "cicl")
+    with pytest.raises(ValueError, match="names genes that adata.X does not have: 'gene"):
+        scclu.pl.top_markers(adata[:, 30:].copy(), "cicl", n_genes=30)
 
 
 @pytest.mark.parametrize("form", [sparse.csc_matrix, lambda x: x.toarray()])

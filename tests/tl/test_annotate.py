@@ -10,7 +10,8 @@ from scipy import sparse
 
 import scclu
 from conftest import simulated_counts
-from scclu.annotate.markers import marker_scores, overlap_scores, top_markers
+from scclu.annotate.markers import marker_scores
+from scclu.annotate.reference import overlap_scores, top_markers
 from scclu.data.lognorm import log_normalised
 from scclu.data.matrix import match_genes
 from shared_checks import assert_nested_equal, snapshot
@@ -127,7 +128,7 @@ def test_missing_markers_are_reported():
     adata = marked_counts()
     with pytest.warns(UserWarning) as caught:
         scclu.tl.annotate(adata, "leiden", markers={**MARKERS, "d": ["none"]})
-    assert [str(w.message).split(":")[0] for w in caught][1] == "Types without any gene here are left out"
+    assert [str(w.message).split(":")[0] for w in caught][1] == "Types without any gene in the data are left out"
     table = adata.uns["leiden_annotation"]
     assert table["unmatched_genes"].tolist() == ["none"] and table["unmatched_types"].tolist() == ["d"]
     assert table["types"].tolist() == list(TYPES)

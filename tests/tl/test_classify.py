@@ -200,7 +200,7 @@ def test_classify_bad_input():
     for cells, arguments, error, message in (
         (adata, {"use_rep": "narrow"}, ValueError, "fitted on 5 dimensions of 'X_emb'.*has 3"),
         (adata, {"use_rep": "X_umap"}, ValueError, "'X_umap' was passed. There are: 'X_emb', 'narrow'"),
-        (adata, {"threshold": 1.5}, ValueError, "threshold must be at most 1"),
+        (adata, {"threshold": 1.5}, ValueError, "threshold must be at least 0 and at most 1, but 1.5"),
         (adata, {"threshold": "high"}, TypeError, "threshold must be a number"),
         (adata, {"key_added": "type"}, ValueError, "would be overwritten"),
         (adata, {"key_added": ""}, TypeError, "key_added"),

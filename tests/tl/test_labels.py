@@ -7,6 +7,7 @@ import pytest
 from anndata import AnnData
 
 import scclu
+from scclu._labels import read_labels
 from shared_checks import assert_nested_equal, snapshot
 
 
@@ -62,6 +63,23 @@ def test_compare():
 
 
 @pytest.mark.parametrize(
+    ("column", "labels", "categories"),
+    [
+        ([10, 2, 2], ["10", "2", "2"], ["2", "10"]),
+        ([True, False, True], ["True", "False", "True"], ["False", "True"]),
+        (pd.Categorical(["b", "a", "b"], categories=["c", "b", "a"]), ["b", "a", "b"], ["b", "a"]),
+        (pd.Categorical([1, "1", 2], categories=[2, 1, "1"]), ["1", "1", "2"], ["2", "1"]),
+        (pd.array(["x2", "x10", "x2"], dtype="string"), ["x2", "x10", "x2"], ["x2", "x10"]),
+    ],
+)
+def test_labels_are_read_as_strings_in_order(column, labels, categories):
+    adata = AnnData(np.ones((3, 2), dtype=np.float32))
+    adata.obs["key"] = column
+    found = read_labels(adata, "key", argument="key")
+    assert found.tolist() == labels and found.categories.tolist() == categories
+
+
+@pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda a: scclu.tl.align_labels(a, "leiden", "type"), ValueError, "key must be a column.*'leiden'"),
@@ -75,11 +93,14 @@ def test_compare():
         (lambda a: scclu.tl.compare(a, ["type", "type"]), ValueError, "different columns"),
         (lambda a: scclu.tl.compare(a, ["type", "leiden"]), ValueError, "'leiden' was passed"),
         (lambda a: scclu.tl.compare(a, ["type"], "missing"), ValueError, "1 missing values"),
+        (lambda a: scclu.tl.compare(a, ["type", "score"]), TypeError, r"obs\['score'\] must hold labels.*real numbers"),
+        (lambda a: scclu.tl.align_labels(a, "type", "score"), TypeError, r"astype\(int\).astype\(str\)"),
     ],
 )
 def test_bad_input(call, error, message):
     adata = labelled()
     adata.obs["missing"] = ["x"] * 7 + [None]
+    adata.obs["score"] = np.linspace(0, 1, 8)
     before = snapshot(adata)
     with pytest.raises(error, match=message):
         call(adata)

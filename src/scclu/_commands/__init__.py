@@ -1,1 +1,1 @@
-"""The commands of ``python -m scclu``, one a file: ``add`` says what a command takes, ``run`` runs it."""
+"""Commands of the command line interface."""

@@ -1,4 +1,4 @@
-"""What commands say while they run."""
+"""Progress and error messages of the commands."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(name: str) -> Iterator[None]:
-    """Show what a logger says on standard error, and take being terminated as an interrupt.
+    """Print the messages of a logger to standard error, and treat SIGTERM as a keyboard interrupt.
 
     Parameters
     ----------
     name
-        Of the logger.
+        Name of the logger.
     """
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stderr)
     logger.addHandler(handler)
-    # schedulers and workflow managers end a job so; what it started or left unfinished goes with it
+    # schedulers end jobs by SIGTERM: an exception lets the command clean up
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -34,5 +34,5 @@ def progress(name: str) -> Iterator[None]:
 
 
 def report(error: Exception) -> None:
-    """Say on standard error what is wrong, in one line."""
+    """Print an error to standard error in one line."""
     print("error:", " ".join(str(error).split()), file=sys.stderr)

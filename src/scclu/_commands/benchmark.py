@@ -1,4 +1,4 @@
-"""``python -m scclu benchmark`` and ``python -m scclu benchmark scale``."""
+"""The commands ``python -m scclu benchmark`` and ``python -m scclu benchmark scale``."""
 
 from __future__ import annotations
 
@@ -10,32 +10,38 @@ from scclu._commands._reporting import progress, report
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Say what the commands take."""
-    benchmark = commands.add_parser("benchmark", help="compare methods on every labelled h5ad of a folder")
-    benchmark.add_argument("folder", type=Path, help="folder with .h5ad files that have labels in obs")
+    """Add the parsers of the commands."""
+    benchmark = commands.add_parser("benchmark", help="compare methods on all labelled h5ad files of a directory")
+    benchmark.add_argument("folder", type=Path, help="directory with .h5ad files that have labels in obs")
     benchmark.add_argument("--methods", nargs="+", help="default: all; an unknown name lists them")
     benchmark.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
-    benchmark.add_argument("--out", type=Path, default=Path("benchmark"), help="results (default: benchmark)")
-    benchmark.add_argument("--labels-key", default="cell_type", help="column of obs (default: cell_type)")
+    benchmark.add_argument(
+        "--out", type=Path, default=Path("benchmark"), help="directory for the results (default: benchmark)"
+    )
+    benchmark.add_argument(
+        "--labels-key", default="cell_type", help="column of obs with the labels (default: cell_type)"
+    )
     benchmark.add_argument("--modes", nargs="+", default=["true-k", "k-free"], help="default: true-k k-free")
-    benchmark.add_argument("--timeout", type=float, help="seconds that a run may take (default: no limit)")
-    benchmark.add_argument("--retry-failed", action="store_true", help="run again what failed before")
+    benchmark.add_argument("--timeout", type=float, help="time limit for a run in seconds (default: none)")
+    benchmark.add_argument("--retry-failed", action="store_true", help="repeat runs that failed before")
     benchmark.set_defaults(run=run)
     scale = commands.add_parser(
-        "benchmark-scale", prog="python -m scclu benchmark scale", help="time and memory against the number of cells"
+        "benchmark-scale",
+        prog="python -m scclu benchmark scale",
+        help="measure run time and memory against the number of cells",
     )
     scale.add_argument("--cells", nargs="+", type=int, help="default: 10000 50000 100000")
     scale.add_argument("--genes", type=int, default=2000, help="default: 2000")
     scale.add_argument("--methods", nargs="+", help="default: cicl scsiameseclu leiden")
     scale.add_argument("--on-disk", action="store_true", help="leave the counts on disk (cicl only)")
-    scale.add_argument("--out", type=Path, default=Path("scaling"), help="table and figure (default: scaling)")
-    scale.add_argument("--timeout", type=float, help="seconds that a run may take (default: no limit)")
+    scale.add_argument("--out", type=Path, default=Path("scaling"), help="directory for the results (default: scaling)")
+    scale.add_argument("--timeout", type=float, help="time limit for a run in seconds (default: none)")
     scale.add_argument("--seed", type=int, default=0, help="default: 0")
     scale.set_defaults(run=run_scale)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; returns the exit code."""
+    """Run ``benchmark``; return the exit code."""
     from scclu import benchmark
 
     try:
@@ -48,16 +54,18 @@ def run(arguments: argparse.Namespace) -> int:
         report(error)
         return 2
     except KeyboardInterrupt:
-        print(f"Interrupted. The same command goes on from what is in {arguments.out}.", file=sys.stderr)
+        print(
+            f"Interrupted. Run the same command again to resume from the results in {arguments.out}.", file=sys.stderr
+        )
         return 130
     counts = table["status"].value_counts()
     print(", ".join(f"{n} {status}" for status, n in counts.items()))
-    print(f"Tables and figure are in {arguments.out}.")
+    print(f"Wrote tables and figure to {arguments.out}.")
     return 0 if "ok" in counts else 1
 
 
 def run_scale(arguments: argparse.Namespace) -> int:
-    """Run it; returns the exit code."""
+    """Run ``benchmark scale``; return the exit code."""
     from scclu.benchmark.scaling import CELLS, run_scaling
 
     try:
@@ -71,11 +79,11 @@ def run_scale(arguments: argparse.Namespace) -> int:
                 timeout=arguments.timeout,
                 seed=arguments.seed,
             )
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         report(error)
         return 2
     except KeyboardInterrupt:
         return 130
     print(table.to_string(index=False, float_format="{:.3g}".format))
-    print(f"Table and figure are in {arguments.out}.")
+    print(f"Wrote table and figure to {arguments.out}.")
     return 0 if len(table) else 1

@@ -1,4 +1,4 @@
-"""``python -m scclu cluster``: a step of a pipeline."""
+"""The command ``python -m scclu cluster``."""
 
 from __future__ import annotations
 
@@ -18,38 +18,42 @@ from scclu._commands._reporting import progress, report
 if TYPE_CHECKING:
     from anndata import AnnData
 
-# what has an option of its own, or would keep the results from the file
+# Arguments that have an option of their own, or would prevent results from being written.
 _NOT_TO_SET = "adata, n_clusters, layer, use_rep, key_added, random_state, copy, return_model".split(", ")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
-    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad, and write them to another")
-    cluster.add_argument("input", type=Path, metavar="IN", help="h5ad with the cells; it is not changed")
-    cluster.add_argument("output", type=Path, metavar="OUT", help="h5ad to write: the same cells, with clusters")
+    """Add the parser of the command."""
+    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file and write them to another")
+    cluster.add_argument("input", type=Path, metavar="IN", help="h5ad file with the cells; it is not changed")
+    cluster.add_argument(
+        "output", type=Path, metavar="OUT", help="h5ad file to write, with the same cells and their clusters"
+    )
     cluster.add_argument("--method", required=True, choices=["cicl", "scsiameseclu"])
-    cluster.add_argument("--n-clusters", type=int, metavar="K", help="default: found in the data")
+    cluster.add_argument(
+        "--n-clusters", type=int, metavar="K", help="number of clusters (default: estimated from the data)"
+    )
     cluster.add_argument("--layer", help="layer to read (default: X)")
-    cluster.add_argument("--use-rep", metavar="KEY", help="key of obsm to read in place of genes")
+    cluster.add_argument("--use-rep", metavar="KEY", help="key of obsm to read instead of genes")
     cluster.add_argument("--seed", type=int, default=0, help="default: 0")
-    cluster.add_argument("--key-added", metavar="NAME", help="name of the results (default: the method)")
+    cluster.add_argument("--key-added", metavar="NAME", help="key under which results are stored (default: the method)")
     cluster.add_argument(
         "--set",
         action="append",
         default=[],
         type=_setting,
         metavar="NAME=VALUE",
-        help="any other argument of scclu.tl.METHOD, such as preset=paper; may be repeated",
+        help="another argument of scclu.tl.METHOD, such as preset=paper; may be repeated",
     )
     cluster.add_argument("--json", action="store_true", help="print the summary as JSON")
-    cluster.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    cluster.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     cluster.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; returns the exit code."""
+    """Run the command; return the exit code."""
     try:
-        # standard output is the summary's alone, whatever other packages print
+        # only the summary goes to standard output, whatever other packages print
         with progress("scclu"), redirect_stdout(sys.stderr):
             try:
                 output = _checked_output(arguments.input, arguments.output, overwrite=arguments.overwrite)
@@ -69,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """``"name=value"``, apart; the value as JSON where it is JSON, else as text."""
+    """Split ``"name=value"``; the value is parsed as JSON if possible and is text otherwise."""
     name, equals, value = text.partition("=")
     if not equals or not name or name in _NOT_TO_SET:
         raise argparse.ArgumentTypeError(
@@ -83,7 +87,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _checked_output(given: Path, output: Path, *, overwrite: bool) -> Path:
-    """Where to write, links followed.
+    """Resolve the path of the output, and check it.
 
     Raises
     ------
@@ -91,29 +95,33 @@ def _checked_output(given: Path, output: Path, *, overwrite: bool) -> Path:
         If that is the input, is there and not to be replaced, or cannot be written.
     """
     if not given.is_file():
-        raise ValueError(f"IN must be an h5ad file, but there is none at {str(given)!r}. Pass the path of one.")
+        raise ValueError(f"IN must be the path of an h5ad file, but there is none at {str(given)!r}.")
     output = output.resolve()
     if output.exists() and output.samefile(given):
         raise ValueError(f"OUT must be another file than IN, but {str(output)!r} is the same. Pass another path.")
     if output.exists() and not output.is_file():
-        raise ValueError(f"OUT must be the path of a file, but {str(output)!r} is none. Pass another path.")
+        raise ValueError(f"OUT must be the path of a file, but {str(output)!r} is not a file. Pass another path.")
     if output.exists() and not overwrite:
         raise ValueError(f"OUT must be a new file, but {str(output)!r} exists. Pass --overwrite, or another path.")
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise ValueError(
-            f"OUT must be in a folder that can be written to, but {str(output.parent)!r} is none. "
-            "Make it, or pass another path."
+            f"OUT must be in a writable directory, but {str(output.parent)!r} is not one. "
+            "Create it, or pass another path."
         )
     return output
 
 
 def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
-    """The cells with their clusters, and the summary.
+    """Read and cluster the cells.
+
+    Returns
+    -------
+    The cells with their clusters, and the summary.
 
     Raises
     ------
     TypeError, ValueError
-        If the input cannot be read, or the tool refuses it or an argument.
+        If the input cannot be read, or the tool does not accept it or an argument.
     """
     import anndata as ad
 
@@ -149,7 +157,7 @@ def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
 
 
 def _write(adata: AnnData, output: Path) -> None:
-    """Write beside `output`, then rename: it is there whole or not at all."""
+    """Write the cells to `output` atomically, by renaming a complete file."""
     with TemporaryDirectory(prefix=".scclu-", dir=output.parent) as folder:
         unfinished = Path(folder) / "cells.h5ad"
         adata.write_h5ad(unfinished, compression="gzip")
@@ -157,6 +165,7 @@ def _write(adata: AnnData, output: Path) -> None:
 
 
 def _sentence(summary: dict[str, Any], output: Path) -> str:
+    """Format the summary as text."""
     sizes = ", ".join(map(str, summary["sizes"].values()))
     return (
         f"{summary['n_cells']} cells in {summary['n_clusters']} clusters of {sizes} "

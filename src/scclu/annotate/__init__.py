@@ -1,1 +1,1 @@
-"""Naming clusters by marker genes."""
+"""Scores of clusters for cell types, from a labelled reference or from lists of marker genes."""

@@ -1,79 +1,88 @@
-"""Markers of groups, and how well groups and cell types agree on them."""
+"""Scores of clusters for cell types from lists of marker genes."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
-from anndata import AnnData
 
+from scclu._checks import listed
+from scclu.annotate.evidence import Expression, TypeScores, match_evidence, warn
+from scclu.annotate.ranking import comparable_groups
 from scclu.data.matrix import Matrix
 
 
-def comparable_groups(labels: pd.Categorical) -> list[str]:
-    """The groups of two or more cells: one cell has no variance, so nothing can be said about its markers."""
-    sizes = np.bincount(labels.codes, minlength=len(labels.categories))
-    return [name for name, size in zip(labels.categories, sizes, strict=True) if size > 1]
-
-
-def top_markers(matrix: Matrix, names: np.ndarray, labels: pd.Categorical, n_genes: int) -> dict[str, set[str]]:
-    """The leading genes of each group beside all other cells, by :func:`scanpy.tl.rank_genes_groups`.
+def score_by_markers(
+    expression: Expression, labels: pd.Categorical, markers: Mapping[str, Sequence[str]]
+) -> TypeScores:
+    """Score clusters by the expression of the marker genes of each type.
 
     Parameters
     ----------
-    matrix, names
-        Log-normalised values, ``(n_cells, n_genes)``, and the names of the genes.
-    labels
-        Group of each cell.
-    n_genes
-        Genes a group; fewer where fewer are higher in the group than elsewhere.
+    expression, labels
+        Values and clusters of the data.
+    markers
+        Maps types to their genes.
 
     Returns
     -------
-    Genes of each group of two or more cells.
+    Mean z-scores, as :func:`marker_scores`; types without any gene in the data are left out.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two clusters have two cells, or none of the genes is in the data.
+
+    Warns
+    -----
+    UserWarning
+        If genes are missing or match only when case is ignored, or types are left out.
     """
-    groups = {str(labels.categories.get_loc(name)): name for name in comparable_groups(labels)}
-    work = AnnData(matrix, var=pd.DataFrame(index=pd.Index(names, dtype=object)))
-    # groups go by their number: scanpy keeps tables in record arrays, which do not take every name
-    work.obs["group"] = pd.Categorical(labels.codes.astype(str))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scanpy, about genes without variance and its own tables
-        sc.tl.rank_genes_groups(
-            work, "group", groups=list(groups), n_genes=n_genes, method="t-test", use_raw=False, key_added="markers"
+    if len(comparable_groups(labels)) < 2:
+        raise ValueError("Markers are scored by comparing clusters: two of them need two or more cells.")
+    wanted = [gene for genes in markers.values() for gene in genes]
+    match = match_evidence(wanted, expression.names, "markers")
+    if match.unmatched:
+        warn(
+            f"{len(match.unmatched)} of {len(set(wanted))} markers are not among the genes of {expression.source}, or "
+            f"match several of them when case is ignored: {listed(match.unmatched)}."
         )
-    table = work.uns["markers"]
-    return {name: set(table["names"][code][table["scores"][code] > 0]) for code, name in groups.items()}
-
-
-def overlap_scores(clusters: dict[str, set[str]], types: dict[str, set[str]], n_genes: int) -> pd.DataFrame:
-    """Shared markers over `n_genes`, clusters x types (Fig. 5 of the scSiameseClu paper)."""
-    table = [[len(mine & theirs) / n_genes for theirs in types.values()] for mine in clusters.values()]
-    return pd.DataFrame(table, index=list(clusters), columns=list(types))
+    found = {
+        str(name): list(dict.fromkeys(match.found[gene] for gene in genes if gene in match.found))
+        for name, genes in markers.items()
+    }
+    missing = [name for name, genes in found.items() if not genes]
+    if missing:
+        warn(f"Types without any gene in the data are left out: {listed(missing)}.")
+    kept = {name: genes for name, genes in found.items() if genes}
+    return TypeScores(marker_scores(expression.matrix, expression.names, labels, kept), match, missing)
 
 
 def marker_scores(
     matrix: Matrix, names: np.ndarray, labels: pd.Categorical, markers: dict[str, list[str]]
 ) -> pd.DataFrame:
-    """Mean z-score, over clusters, of the mean expression of each type's markers.
+    """Mean over a type's markers of the cluster's mean expression, z-scored over the clusters.
 
-    A marker tells how much more of it a cluster has than the other clusters, whatever its level: a transcript that few
-    cells show counts as much as an abundant one, and a large cluster as much as a small one.
+    The z-score gives rare and abundant transcripts, and small and large clusters, the same weight.
 
     Parameters
     ----------
-    matrix, names, labels
-        As for :func:`top_markers`.
+    matrix
+        Log-normalised values, ``(n_cells, n_genes)``.
+    names
+        Names of the genes, ``(n_genes,)``.
+    labels
+        Cluster of each cell, ``(n_cells,)``.
     markers
-        Genes of each type, all in `names`.
+        Genes of each type, all of them in `names`.
 
     Returns
     -------
-    Clusters of two or more cells x types; 0 where a cluster is average.
+    Clusters with at least two cells x types; 0 is the average over the clusters.
     """
     groups = comparable_groups(labels)
-    genes = list(dict.fromkeys(gene for listed in markers.values() for gene in listed))
+    genes = list(dict.fromkeys(gene for listed_genes in markers.values() for gene in listed_genes))
     values = matrix[:, pd.Index(names).get_indexer(genes)]
     means = pd.DataFrame(
         [np.asarray(values[np.asarray(labels == name)].mean(axis=0, dtype=np.float64)).ravel() for name in groups],
@@ -82,4 +91,4 @@ def marker_scores(
     )
     spread = means.std(ddof=0)
     z_scores = (means - means.mean()) / spread.where(spread > 0, 1.0)
-    return pd.DataFrame({name: z_scores[listed].mean(axis=1) for name, listed in markers.items()})
+    return pd.DataFrame({name: z_scores[type_genes].mean(axis=1) for name, type_genes in markers.items()})

@@ -1,6 +1,6 @@
-"""Methods beside each other: what people use today, through public packages."""
+"""Comparison of clustering methods: standard pipelines, and runs of all methods on labelled datasets."""
 
-from scclu.benchmark.embeddings import cross_validate
+from scclu.benchmark.cross_validation import cross_validate
 from scclu.benchmark.peers import leiden_clusters, pca_kmeans, scvi_kmeans, scvi_latent
 from scclu.benchmark.runs import run
 

@@ -1,4 +1,4 @@
-"""The demonstration: 700 real cells, three methods, a table, a file and a figure."""
+"""Demonstration: three methods on 700 real cells, with a table of scores, an h5ad file and a figure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from anndata import AnnData
 
 from scclu import datasets, metrics, tl
 from scclu.benchmark.peers import leiden_clusters, pca_kmeans
-from scclu.pl._colors import palette
+from scclu.pl import palette
 
 
 def _row(method: str, labels: np.ndarray | pd.Series, truth: pd.Series, seconds: float) -> dict[str, str | float | int]:
+    """Scores of one method, a row of the table."""
     return {
         "method": method,
         "clusters": len(np.unique(labels)),
@@ -29,18 +30,19 @@ def _row(method: str, labels: np.ndarray | pd.Series, truth: pd.Series, seconds:
 
 
 def run_demo(out: Path, *, seed: int = 0) -> pd.DataFrame:
-    """Cluster the embedded PBMC data with CICL, PCA + K-means and Leiden.
+    """Cluster the PBMC data of :mod:`scclu.datasets` with CICL, PCA + K-means and Leiden.
 
     Parameters
     ----------
     out
-        Folder for ``pbmc68k_reduced.h5ad`` and ``cicl.png``; made if it is missing.
+        Directory for ``pbmc68k_reduced.h5ad`` and ``cicl.png``; it is created if it does not exist.
     seed
-        Of every method.
+        Seed for all methods.
 
     Returns
     -------
-    One row a method: number of clusters, ARI, NMI (arithmetic), ACC against the ten labelled types, seconds.
+    Data frame with one row per method: number of clusters; ARI, NMI (arithmetic) and ACC with the ten labelled types;
+    run time in seconds.
     """
     adata = datasets.pbmc68k_reduced()
     truth = adata.obs["cell_type"]
@@ -55,7 +57,7 @@ def run_demo(out: Path, *, seed: int = 0) -> pd.DataFrame:
         "PCA + K-means": lambda: pca_kmeans(adata, n_types, seed=seed),
         "PCA + Leiden (resolution 1)": lambda: leiden_clusters(adata, seed=seed),
     }
-    # compiling numba's and igraph's first call is not what is compared
+    # exclude compilation and imports from the times
     leiden_clusters(adata[:50].copy())
     rows = []
     for name, method in methods.items():
@@ -63,7 +65,7 @@ def run_demo(out: Path, *, seed: int = 0) -> pd.DataFrame:
         labels = method()
         rows.append(_row(name, labels, truth, time.perf_counter() - start))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of umap, about threads and seeds
+        warnings.simplefilter("ignore")  # umap warns about threads and seeds
         sc.pp.neighbors(adata, use_rep="X_cicl", random_state=seed)
         sc.tl.umap(adata, random_state=seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,7 @@ def run_demo(out: Path, *, seed: int = 0) -> pd.DataFrame:
 
 
 def plot_embedding(adata: AnnData, path: Path) -> None:
-    """UMAP of the CICL embedding, coloured by cluster, by confidence and by label."""
+    """Plot the UMAP of the CICL embedding, coloured by cluster, confidence and label, and save the figure to `path`."""
     import matplotlib
 
     matplotlib.use("Agg")

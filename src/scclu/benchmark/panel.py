@@ -1,4 +1,4 @@
-"""The methods that are compared, by the names that the command line takes."""
+"""Methods of the benchmark, with the names that the command line accepts."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from scclu.benchmark.communities import louvain
-from scclu.benchmark.peers import leiden_clusters, pca_kmeans, scaled_components, scvi_latent
-from scclu.cluster.kmeans import kmeans
-from scclu.cluster.leiden import leiden
-from scclu.data.recipe import detect_kind
+from scclu.benchmark.peers import (
+    leiden_clusters,
+    louvain_communities,
+    pca_kmeans,
+    scaled_components,
+    scvi_kmeans,
+    scvi_latent,
+)
+from scclu.cluster.leiden import leiden_scan
+from scclu.data.kinds import detect_kind
 
 AT_K, FREE = "true-k", "k-free"
 MODES = {AT_K: "at the true K", FREE: "K-free"}
 
-# what the pipelines would import on their first call, which is not to be timed
+# Modules that the methods import on their first call; they are imported before the time is taken.
 _DEEP = ("scclu.tl", "umap", "pynndescent", "igraph")
 _GRAPH = ("scanpy", "umap", "pynndescent", "igraph")
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to cluster cells.
+    """A clustering method.
 
     Attributes
     ----------
     title
-        In tables and figures.
+        Name in tables and figures.
     cluster
-        Takes cells without labels, K (``None`` if the method has to find it) and the seed; returns ``(n_obs,)`` int.
+        Function of the cells without labels, the number of clusters (None if the method estimates it) and the seed. It
+        returns labels, ``(n_obs,)`` int.
     modes
-        Of :data:`MODES`, those that the method has.
+        Keys of :data:`MODES` that the method supports.
     imports
-        Modules that it needs; they are imported before the clock starts.
+        Modules that the method requires.
     counts_only
-        Whether it is for counts alone.
+        Whether the method requires counts.
     """
 
     title: str
@@ -49,6 +55,8 @@ class Method:
 
 
 def _deep(tool: str, preset: str) -> Callable[[AnnData, int | None, int], np.ndarray]:
+    """Make the ``cluster`` function of a tool of scclu with a preset."""
+
     def cluster(adata: AnnData, n_clusters: int | None, seed: int) -> np.ndarray:
         from scclu import tl
 
@@ -71,16 +79,16 @@ def _leiden(adata: AnnData, n_clusters: int | None, seed: int) -> np.ndarray:
 
 
 def _louvain(adata: AnnData, n_clusters: int | None, seed: int) -> np.ndarray:
-    return louvain(scaled_components(adata, seed=seed), seed=seed)
+    return louvain_communities(scaled_components(adata, seed=seed), seed=seed)
 
 
 def _scvi_kmeans(adata: AnnData, n_clusters: int | None, seed: int) -> np.ndarray:
     assert n_clusters is not None
-    return kmeans(scvi_latent(adata, seed=seed), n_clusters, random_state=seed)[0]
+    return scvi_kmeans(adata, n_clusters, seed=seed)
 
 
 def _scvi_leiden(adata: AnnData, n_clusters: int | None, seed: int) -> np.ndarray:
-    return leiden(scvi_latent(adata, seed=seed), random_state=seed)
+    return leiden_scan(scvi_latent(adata, seed=seed), [1.0], random_state=seed)[0]
 
 
 METHODS = {

@@ -1,4 +1,4 @@
-"""The usual pipelines, as scanpy's tutorials run them."""
+"""Standard clustering pipelines, as in the tutorials of scanpy and scvi-tools."""
 
 from __future__ import annotations
 
@@ -8,37 +8,42 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
-from scclu.benchmark.communities import leiden_at_k
 from scclu.cluster.kmeans import kmeans
-from scclu.cluster.leiden import leiden
+from scclu.cluster.leiden import leiden_communities, leiden_scan, neighbor_graph
+from scclu.data.kinds import detect_kind
 from scclu.data.matrix import read_matrix
-from scclu.data.recipe import detect_kind
+
+# Range of resolutions in which the bisection of leiden_at_k searches, and its number of steps. At lower resolutions
+# communities only merge across gaps of the neighbour graph.
+_LOWEST, _HIGHEST, _N_HALVINGS = 0.02, 10.0, 25
 
 
 def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: int = 50, seed: int = 0) -> np.ndarray:
-    """Principal components: normalise, log, highly variable genes, scale, PCA.
+    """Principal components of scaled, log-normalised highly variable genes.
 
-    Log-normalised values are neither normalised nor logged again; scaled ones go into the PCA as they are.
+    Log-normalised values are not normalised or log-transformed again; scaled values are passed to the PCA unchanged.
 
     Parameters
     ----------
     adata
-        Counts, normalised expression, log-normalised or scaled values in ``X``, told apart as
-        :func:`scclu.tl.cicl` does; not changed.
-    n_top_genes, n_components
-        Highly variable genes, and principal components (fewer where there are fewer cells or genes).
+        Annotated data with counts, normalised expression, log-normalised or scaled values in ``X``, which are
+        distinguished as in :func:`scclu.tl.cicl`; it is not changed.
+    n_top_genes
+        Number of highly variable genes.
+    n_components
+        Number of principal components; fewer if there are fewer cells or genes.
     seed
-        Of the PCA's solver.
+        Random seed passed to the solver.
 
     Returns
     -------
-    ``(n_obs, n_components)`` float32.
+    Principal components, ``(n_obs, n_components)`` float32.
     """
     matrix, _, source = read_matrix(adata)
     kind = detect_kind(matrix, source)
     work = AnnData(matrix.copy())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scanpy, about its own defaults
+        warnings.simplefilter("ignore")  # scanpy warns about its own defaults
         if kind != "scaled":
             sc.pp.filter_genes(work, min_cells=3)
         if kind in ("counts", "expression"):
@@ -53,20 +58,20 @@ def scaled_components(adata: AnnData, *, n_top_genes: int = 2000, n_components: 
 
 
 def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
-    """K-means on principal components.
+    """Cluster cells by K-means on principal components.
 
     Parameters
     ----------
     adata
         As for :func:`leiden_clusters`; not changed.
     n_clusters
-        K.
+        Number of clusters.
     seed
-        Of the PCA and of K-means.
+        Seed for the PCA and K-means.
 
     Returns
     -------
-    Labels ``(n_obs,)`` int.
+    Labels, ``(n_obs,)`` int.
 
     Examples
     --------
@@ -77,26 +82,119 @@ def pca_kmeans(adata: AnnData, n_clusters: int, *, seed: int = 0) -> np.ndarray:
     return kmeans(scaled_components(adata, seed=seed), n_clusters, random_state=seed)[0]
 
 
-def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0) -> np.ndarray:
-    """The latent space of scVI, ``(n_obs, 10)`` float32.
-
-    The genes are the highly variable ones of ``scaled_components``; scVI reads their counts. It seeds the global
-    random state, as it does for every user.
+def leiden_clusters(
+    adata: AnnData, *, n_clusters: int | None = None, resolution: float = 1.0, seed: int = 0
+) -> np.ndarray:
+    """Cluster cells by Leiden on the neighbour graph of principal components.
 
     Parameters
     ----------
     adata
-        Counts in ``X``; not changed.
-    n_top_genes
-        Highly variable genes.
-    max_epochs
-        ``None`` is scVI's default.
+        Annotated data with counts, normalised expression, log-normalised or scaled values in ``X``, which are
+        distinguished as in :func:`scclu.tl.cicl`; it is not changed.
+    n_clusters
+        Number of clusters. The resolution is found by bisection; if no resolution gives this number, the clustering
+        with the nearest number is returned.
+    resolution
+        Resolution of Leiden, used if `n_clusters` is None.
     seed
-        Of scvi-tools.
+        Seed for the PCA and Leiden.
 
     Returns
     -------
-    Means of the latent variables.
+    Labels, ``(n_obs,)`` int.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.benchmark.leiden_clusters(adata).shape
+    (700,)
+    >>> len(set(scclu.benchmark.leiden_clusters(adata, n_clusters=10)))
+    10
+    """
+    components = scaled_components(adata, seed=seed)
+    if n_clusters is not None:
+        return leiden_at_k(components, n_clusters, seed=seed)
+    return leiden_scan(components, [resolution], random_state=seed)[0]
+
+
+def leiden_at_k(embedding: np.ndarray, n_clusters: int, *, n_neighbors: int = 15, seed: int = 0) -> np.ndarray:
+    """Leiden at a resolution that gives a certain number of communities, which is found by bisection.
+
+    Parameters
+    ----------
+    embedding
+        Coordinates, ``(n_cells, n_dims)``, of at least 3 cells.
+    n_clusters
+        Number of communities.
+    n_neighbors
+        Number of neighbours in the graph.
+    seed
+        Seed for the neighbour search and Leiden.
+
+    Returns
+    -------
+    Labels, ``(n_cells,)`` int, with the number of communities that is nearest to `n_clusters`.
+    """
+    graph = neighbor_graph(embedding, n_neighbors=n_neighbors, random_state=seed)
+    low, high = _LOWEST, _HIGHEST
+    best, gap = np.zeros(len(embedding), dtype=int), np.inf
+    for _ in range(_N_HALVINGS):
+        resolution = float(np.sqrt(low * high))
+        labels = leiden_communities(graph, resolution=resolution, random_state=seed)
+        found = int(labels.max()) + 1
+        if abs(found - n_clusters) < gap:
+            best, gap = labels, abs(found - n_clusters)
+        if found == n_clusters:
+            break
+        low, high = (resolution, high) if found < n_clusters else (low, resolution)
+    return best
+
+
+def louvain_communities(
+    embedding: np.ndarray, *, resolution: float = 1.0, n_neighbors: int = 15, seed: int = 0
+) -> np.ndarray:
+    """Louvain communities of the neighbour graph of an embedding, which requires the package ``louvain``.
+
+    Parameters
+    ----------
+    embedding
+        Coordinates, ``(n_cells, n_dims)``, of at least 3 cells.
+    resolution
+        Resolution of :func:`scanpy.tl.louvain`.
+    n_neighbors
+        Number of neighbours in the graph.
+    seed
+        Seed for the neighbour search and Louvain.
+
+    Returns
+    -------
+    Labels, ``(n_cells,)`` int.
+    """
+    graph = neighbor_graph(embedding, n_neighbors=n_neighbors, random_state=seed)
+    sc.tl.louvain(graph, resolution=resolution, random_state=seed)
+    return graph.obs["louvain"].astype(int).to_numpy()
+
+
+def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0) -> np.ndarray:
+    """Latent representation of scVI, trained on the counts of highly variable genes.
+
+    As scVI seeds the global random states, so does this function.
+
+    Parameters
+    ----------
+    adata
+        Annotated data with counts in ``X``; it is not changed.
+    n_top_genes
+        Number of highly variable genes.
+    max_epochs
+        Number of epochs; scVI's default if None.
+    seed
+        Seed for scvi-tools.
+
+    Returns
+    -------
+    Means of the latent variables, ``(n_obs, 10)`` float32.
 
     Examples
     --------
@@ -108,7 +206,7 @@ def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | No
 
     work = AnnData(adata.X.copy())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scvi-tools and Lightning, about their own defaults
+        warnings.simplefilter("ignore")  # scvi-tools and Lightning warn about their own defaults
         sc.pp.filter_genes(work, min_cells=3)
         logged = sc.pp.log1p(sc.pp.normalize_total(work, copy=True), copy=True)
         if work.n_vars > n_top_genes:
@@ -124,20 +222,20 @@ def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | No
 def scvi_kmeans(
     adata: AnnData, n_clusters: int, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0
 ) -> np.ndarray:
-    """K-means on the latent space of scVI.
+    """Cluster cells by K-means on the latent representation of scVI.
 
     Parameters
     ----------
     adata, n_top_genes, max_epochs
         As for :func:`scvi_latent`.
     n_clusters
-        K.
+        Number of clusters.
     seed
-        Of scvi-tools and of K-means.
+        Seed for scvi-tools and K-means.
 
     Returns
     -------
-    Labels ``(n_obs,)`` int.
+    Labels, ``(n_obs,)`` int.
 
     Examples
     --------
@@ -147,39 +245,3 @@ def scvi_kmeans(
     """
     latent = scvi_latent(adata, n_top_genes=n_top_genes, max_epochs=max_epochs, seed=seed)
     return kmeans(latent, n_clusters, random_state=seed)[0]
-
-
-def leiden_clusters(
-    adata: AnnData, *, n_clusters: int | None = None, resolution: float = 1.0, seed: int = 0
-) -> np.ndarray:
-    """Leiden on the neighbours in principal components, at a resolution or at K.
-
-    Parameters
-    ----------
-    adata
-        Counts, normalised expression, log-normalised or scaled values in ``X``, told apart as
-        :func:`scclu.tl.cicl` does; not changed.
-    n_clusters
-        K: the resolution that gives it is found by bisection. Where none that is tried does, the nearest number is
-        returned.
-    resolution
-        Of Leiden, where `n_clusters` is ``None``.
-    seed
-        Of the PCA and of Leiden.
-
-    Returns
-    -------
-    Labels ``(n_obs,)`` int.
-
-    Examples
-    --------
-    >>> adata = scclu.datasets.pbmc68k_reduced()
-    >>> scclu.benchmark.leiden_clusters(adata).shape
-    (700,)
-    >>> len(set(scclu.benchmark.leiden_clusters(adata, n_clusters=10)))
-    10
-    """
-    components = scaled_components(adata, seed=seed)
-    if n_clusters is not None:
-        return leiden_at_k(components, n_clusters, seed=seed)
-    return leiden(components, resolution=resolution, random_state=seed)

@@ -1,4 +1,4 @@
-"""Methods on every labelled set of a folder, each in a process of its own."""
+"""Runs of all methods on all labelled datasets of a directory, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 
 from scclu import __version__, metrics
+from scclu._checks import check_choices, check_number, check_seed
+from scclu.benchmark.labelled_data import LabelledDataset, find_datasets
 from scclu.benchmark.panel import AT_K, METHODS, MODES
-from scclu.benchmark.sets import LabelledSet, find_sets
 from scclu.benchmark.tables import as_table, write_tables
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Run:
-    """A row of the table: a method on a set, at the true K or not, with a seed."""
+    """One run: a method on a dataset in a mode with a seed."""
 
-    data: LabelledSet
+    data: LabelledDataset
     method: str
     mode: str
     seed: int
@@ -42,7 +43,7 @@ class _Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a kept result must agree with, so as not to be run again."""
+        """Fields that a stored result must agree with to be used again."""
         return {
             "data": self.data.name,
             "method": self.method,
@@ -54,7 +55,7 @@ class _Run:
         }
 
     def missing_module(self) -> str | None:
-        """A module that the method needs and that is not installed."""
+        """Name of a required module that is not installed; None if all are installed."""
         return next((name for name in METHODS[self.method].imports if find_spec(name.split(".")[0]) is None), None)
 
 
@@ -69,45 +70,48 @@ def run(
     timeout: float | None = None,
     retry_failed: bool = False,
 ) -> pd.DataFrame:
-    """Cluster every labelled h5ad of a folder with every method, and compare with the labels.
+    """Cluster all labelled h5ad files of a directory with all methods, and compare the clusters with the labels.
 
-    Each run is a process of its own, which gets a file without ``obs``: the labels stay with the metrics. A run that
-    crashes or takes too long is recorded with its error's last line, and the others go on. Each finished run is kept in
-    `out` at once, and is not run again as long as the file, `labels_key` and the version of scclu stay the same.
+    Each run is a process of its own and reads a file without ``obs``, so that only the metrics have access to the
+    labels. If a run fails or exceeds the time limit, the last line of its error is recorded and the other runs
+    continue. The result of each run is stored in `out` immediately, and is used again by later calls if the data file,
+    `labels_key` and the version of scclu are the same.
 
     Parameters
     ----------
     folder
-        With ``.h5ad`` files: cells x genes with labels in ``obs``. ``layers["counts"]`` is clustered where there is
-        one, else ``X``: counts, normalised expression, log-normalised or scaled values. Empty cells are left out, and
-        so are cells without a label from the metrics.
+        Directory with ``.h5ad`` files, cells x genes with labels in ``obs``. ``layers["counts"]`` is clustered if it
+        exists and ``X`` otherwise: counts, normalised expression, log-normalised or scaled values. Cells without counts
+        are left out, and cells without a label are left out of the metrics.
     methods
-        Of ``"cicl"``, ``"scsiameseclu"``, ``"cicl-paper"``, ``"scsiameseclu-paper"``, ``"pca-kmeans"``, ``"leiden"``,
-        ``"louvain"``, ``"scvi-kmeans"`` and ``"scvi-leiden"``; ``None`` takes all.
+        Any of ``"cicl"``, ``"scsiameseclu"``, ``"cicl-paper"``, ``"scsiameseclu-paper"``, ``"pca-kmeans"``,
+        ``"leiden"``, ``"louvain"``, ``"scvi-kmeans"`` and ``"scvi-leiden"``; all if None.
     seeds
-        Whole numbers from 0.
+        Seeds for the methods, whole numbers from 0; each method is run with each seed.
     out
-        Folder for ``results.csv``, ``summary.md``, ``ari.png`` and ``runs/``; made if it is missing.
+        Directory for ``results.csv``, ``summary.md``, ``ari.png`` and ``runs/``; it is created if it does not exist.
     labels_key
-        Column of ``obs``, of every file.
+        Column of ``obs`` with the labels in every file.
     modes
-        ``"true-k"`` (the method is told the number of labels) and ``"k-free"``, where a method has them.
+        ``"true-k"`` (the number of labels is given to the method) and ``"k-free"`` (it is not), for the methods that
+        support them.
     timeout
-        Seconds that a run may take.
+        Time limit for a run in seconds; no limit if None.
     retry_failed
-        Run again what failed before.
+        Repeat runs that failed in an earlier call.
 
     Returns
     -------
-    One row a run: ``"data"``, ``"method"``, ``"mode"``, ``"seed"``, ``"status"`` (``"ok"``, ``"failed"``,
-    ``"not installed"`` or ``"not applicable"``), ``"n_cells"``, ``"n_types"``, ``"n_clusters"``, ``"ari"``, ``"nmi"``
-    (arithmetic), ``"nmi_max"``, ``"acc"``, ``"call_s"`` (the method's call, imports apart), ``"cpu_s"`` (the
-    processor's time in it), ``"process_s"``, ``"peak_mb"`` (largest resident memory of the process) and ``"error"``.
+    Data frame with one row per run: ``"data"``, ``"method"``, ``"mode"``, ``"seed"``, ``"status"`` (``"ok"``,
+    ``"failed"``, ``"not installed"`` or ``"not applicable"``), ``"n_cells"``, ``"n_types"``, ``"n_clusters"``,
+    ``"ari"``, ``"nmi"`` (arithmetic), ``"nmi_max"``, ``"acc"``, ``"call_s"`` (seconds in the method, without imports),
+    ``"cpu_s"`` (processor time in the method), ``"process_s"`` (seconds in the process), ``"peak_mb"`` (largest
+    resident memory of the process) and ``"error"``.
 
     Raises
     ------
     OSError, TypeError, ValueError
-        If an argument is not what it must be, or a file has no such labels. Nothing is run then.
+        If an argument is not allowed, or a file has no labels. Nothing is run then.
 
     Examples
     --------
@@ -119,56 +123,41 @@ def run(
     >>> table[["data", "mode", "status", "n_types", "n_clusters"]].to_numpy().tolist()
     [['pbmc', 'true-k', 'ok', 10, 10]]
     """
-    methods = _chosen("methods", list(METHODS) if methods is None else methods, METHODS)
-    modes = _chosen("modes", modes, MODES)
-    seeds = _whole(seeds)
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be None or seconds above 0, but {timeout!r} was passed.")
-    sets = find_sets(Path(folder), labels_key)
+    methods = check_choices("methods", METHODS if methods is None else methods, METHODS)
+    modes = check_choices("modes", modes, MODES)
+    seeds = [int(check_seed("Each of seeds", seed)) for seed in dict.fromkeys(seeds)]
+    if not seeds:
+        raise ValueError("seeds must have at least one seed, but is empty.")
+    if timeout is not None:
+        check_number("timeout", timeout, above=0)
     runs = [
         _Run(data, method, mode, seed)
-        for data in sets
+        for data in find_datasets(Path(folder), labels_key)
         for method in methods
         for mode in modes
         if mode in METHODS[method].modes
         for seed in seeds
     ]
     if not runs:
-        raise ValueError(f"No method of {', '.join(methods)} has a mode of {', '.join(modes)}. Pass others.")
+        raise ValueError(f"None of the methods {', '.join(methods)} supports the modes {', '.join(modes)}.")
     out = Path(out)
     (out / "runs").mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     try:
-        for i, (one, row) in enumerate(_rows(runs, out / "runs", timeout, retry_failed), start=1):
+        for i, (one, row) in enumerate(_results(runs, out / "runs", timeout, retry_failed), start=1):
             rows.append(row)
-            logger.info("[%d/%d] %s: %s", i, len(runs), one.name, _said(row))
-    finally:  # an interrupt leaves tables of what was finished
+            logger.info("[%d/%d] %s: %s", i, len(runs), one.name, _describe(row))
+    finally:  # also after an interrupt
         if rows:
             write_tables(as_table(rows), out)
     return as_table(rows)
 
 
-def _chosen(argument: str, names: Sequence[str], allowed: Iterable[str]) -> list[str]:
-    allowed = list(allowed)
-    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    unknown = [name for name in names if name not in allowed]
-    if unknown or not names:
-        raise ValueError(f"{argument} must be of {', '.join(allowed)}, but {(unknown or names)!r} was passed.")
-    return names
-
-
-def _whole(seeds: Sequence[int]) -> list[int]:
-    seeds = list(dict.fromkeys(seeds))
-    if not seeds or not all(isinstance(seed, (int, np.integer)) and 0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"seeds must be whole numbers from 0 to 4294967295, but {seeds!r} was passed.")
-    return [int(seed) for seed in seeds]
-
-
-def _rows(
+def _results(
     runs: list[_Run], kept: Path, timeout: float | None, retry_failed: bool
 ) -> Iterator[tuple[_Run, dict[str, Any]]]:
-    """The row of each run, in order: read where it is kept, else run."""
-    current: LabelledSet | None = None
+    """Yield each run with its row of the table, which is read from the directory `kept` if it is stored there."""
+    current: LabelledDataset | None = None
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         for one in runs:
@@ -192,11 +181,12 @@ def _rows(
                 continue
             row = one.identity | {"n_cells": adata.n_obs, "n_types": labels.nunique()}
             row |= _run_process(one, work, kept, timeout, labels)
-            _keep(row, kept / f"{one.name}.json")
+            _store(row, kept / f"{one.name}.json")
             yield one, row
 
 
 def _read(one: _Run, kept: Path, retry_failed: bool) -> dict[str, Any] | None:
+    """Read the stored row of a run; None if there is none that can be used again."""
     path = kept / f"{one.name}.json"
     if not path.exists():
         return None
@@ -205,15 +195,15 @@ def _read(one: _Run, kept: Path, retry_failed: bool) -> dict[str, Any] | None:
     return row if same and not (retry_failed and row["status"] == "failed") else None
 
 
-def _keep(row: dict[str, Any], path: Path) -> None:
-    # whole or not at all
+def _store(row: dict[str, Any], path: Path) -> None:
+    """Write a row to a file atomically."""
     unfinished = path.with_suffix(".part")
     unfinished.write_text(json.dumps(row, indent=1), encoding="utf-8")
     os.replace(unfinished, path)
 
 
 def _run_process(one: _Run, work: Path, kept: Path, timeout: float | None, labels: pd.Series) -> dict[str, Any]:
-    """Run one method on the unlabelled cells, and compare what it wrote with the labels."""
+    """Run one method on the unlabelled cells in a process, and return status, scores and costs."""
     result = work / "result.npz"
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", "scclu.benchmark.worker", one.method, str(work / "cells.h5ad"), str(result)]
@@ -241,16 +231,18 @@ def _run_process(one: _Run, work: Path, kept: Path, timeout: float | None, label
 
 
 def _last_line(log: Path, code: int) -> str:
+    """Describe why a process failed, by its exit code and its log."""
     if code < 0:
         return f"ended by signal {-code}" + (" (out of memory?)" if code == -9 else "")
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # a message may have lines of its own: the one that names the error says most
+    # prefer the line that names the exception to the last line of a message of several lines
     named = re.findall(r"^[\w.]*(?:Error|Exception|Exit): .*", text, re.MULTILINE)
     return (named or lines or [f"exit code {code}"])[-1]
 
 
 def _scores(labels: pd.Series, clusters: np.ndarray) -> dict[str, float]:
+    """Scores of the clusters over the cells that have labels."""
     known = labels.notna().to_numpy()
     true, found = labels[known].astype(str), clusters[known]
     return {
@@ -261,7 +253,8 @@ def _scores(labels: pd.Series, clusters: np.ndarray) -> dict[str, float]:
     }
 
 
-def _said(row: dict[str, Any]) -> str:
+def _describe(row: dict[str, Any]) -> str:
+    """Summarise a row for the log."""
     if row["status"] != "ok":
         return f"{row['status']} ({row['error']})"
     return f"ARI {row['ari']:.3f}, {row['n_clusters']} clusters, {row['call_s']:.1f} s, {row['peak_mb']:.0f} MB"

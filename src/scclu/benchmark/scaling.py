@@ -1,6 +1,6 @@
-"""Time and memory against the number of cells, on simulated counts; each run is a process of its own.
+"""Run time and memory against the number of cells, on simulated counts, with a process for each run.
 
-One run: ``python -m scclu.benchmark.scaling FILE METHOD``; all: ``python -m scclu benchmark scale``.
+``python -m scclu benchmark scale`` starts all runs; ``python -m scclu.benchmark.scaling FILE METHOD`` is one of them.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import re
-import resource
 import subprocess
 import sys
 import time
@@ -22,6 +20,8 @@ import pandas as pd
 from anndata import AnnData
 
 from scclu import metrics
+from scclu._checks import check_choices, check_number
+from scclu.benchmark.memory import peak_memory, resident_memory
 from scclu.benchmark.simulation import write_counts
 
 logger = logging.getLogger(__name__)
@@ -30,23 +30,9 @@ CELLS = (10_000, 50_000, 100_000)
 PHASES = ("prepare_s", "train_s", "cluster_s")
 
 
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, in GB."""
-    # ru_maxrss starts at what the process that started this one held
-    if (high := _status("VmHWM")) is not None:
-        return high
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
-
-
-def _status(name: str) -> float | None:
-    """A size that Linux tells of this process, in GB."""
-    status = Path("/proc/self/status")
-    found = re.search(rf"{name}:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return int(found[1]) * 1024 / 1e9 if found else None
-
-
 def _deep(tool: str) -> Callable[[AnnData, int, int], tuple[Any, list[float]]]:
+    """Make a function that clusters with a model of scclu and takes the times between its phases."""
+
     def run(adata: AnnData, n_clusters: int, seed: int) -> tuple[Any, list[float]]:
         import lightning.pytorch as pl
 
@@ -71,7 +57,7 @@ def _deep(tool: str) -> Callable[[AnnData, int, int], tuple[Any, list[float]]]:
 
 
 def _leiden(adata: AnnData, n_clusters: int, seed: int) -> tuple[Any, list[float]]:
-    """The usual pipeline on sparse counts: it is told nothing of K."""
+    """Cluster with scanpy's standard pipeline on sparse counts, without the number of types."""
     import scanpy as sc
 
     times = [time.perf_counter()]
@@ -87,7 +73,7 @@ def _leiden(adata: AnnData, n_clusters: int, seed: int) -> tuple[Any, list[float
     return work.obs["leiden"].to_numpy(), times
 
 
-# title, and what makes labels and the four times between which the three phases lie
+# Title of each method, and its function, which returns labels and the four times that separate the three phases.
 METHODS: dict[str, tuple[str, Callable[[AnnData, int, int], tuple[Any, list[float]]]]] = {
     "cicl": ("CICL", _deep("CICL")),
     "scsiameseclu": ("scSiameseClu", _deep("ScSiameseClu")),
@@ -96,29 +82,32 @@ METHODS: dict[str, tuple[str, Callable[[AnnData, int, int], tuple[Any, list[floa
 
 
 def measure(path: Path, method: str, *, on_disk: bool = False, seed: int = 0) -> dict[str, Any]:
-    """Cluster the cells of a file once; a process of its own gives an honest peak.
+    """Cluster the cells of a file, and measure run time and memory.
+
+    Call this function once per process, because the peak memory is that of the process.
 
     Parameters
     ----------
     path
-        An h5ad of :func:`~scclu.benchmark.simulation.write_counts`.
+        File of :func:`~scclu.benchmark.simulation.write_counts`.
     method
-        A key of :data:`METHODS`.
+        Key of :data:`METHODS`.
     on_disk
         Leave the counts on disk.
     seed
-        Of the method.
+        Seed for the method.
 
     Returns
     -------
-    Cells; seconds by phase and in all, and seconds of the processor; the largest memory, and by how much it exceeds
-    what the process held with the data and what it had imported, in GB; clusters, and ARI with the simulated types.
+    Dictionary with ``"cells"``, ``"method"``, ``"on_disk"``; seconds of each phase and in total, and of processor time;
+    ``"peak_gb"``, the peak memory, and ``"above_data_gb"``, its excess over the memory after reading the data and
+    importing all modules (NaN except on Linux); ``"n_clusters"``; and ``"ari"`` with the simulated types.
     """
-    import scclu.model  # noqa: F401 (what is imported is not measured)
+    import scclu.model  # noqa: F401 (exclude imports from the measurements)
 
     adata = ad.read_h5ad(path, backed="r" if on_disk else None)
     types = adata.obs.pop("type")
-    before, cpu = _status("VmRSS"), time.process_time()
+    before, cpu = resident_memory(), time.process_time()
     labels, times = METHODS[method][1](adata, types.nunique(), seed)
     peak = peak_memory()
     return {
@@ -129,7 +118,7 @@ def measure(path: Path, method: str, *, on_disk: bool = False, seed: int = 0) ->
         "seconds": times[-1] - times[0],
         "cpu_s": time.process_time() - cpu,
         "peak_gb": peak,
-        "above_data_gb": float("nan") if before is None else peak - before,
+        "above_data_gb": peak - before,
         "n_clusters": len(set(labels)),
         "ari": metrics.ari(types, labels),
     }
@@ -145,39 +134,39 @@ def run_scaling(
     timeout: float | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure each method on each number of cells, and write ``scaling.csv`` and ``scaling.png``.
+    """Measure all methods on simulated data of several sizes, and write ``scaling.csv`` and ``scaling.png``.
 
     Parameters
     ----------
     out
-        Folder; counts are written to it too, and removed when they are no longer needed.
-    cells, n_genes
-        Sizes.
+        Directory for the results and, during the runs, for the simulated counts; it is created if it does not exist.
+    cells
+        Numbers of cells.
+    n_genes
+        Number of genes.
     methods
-        Keys of :data:`METHODS`; ``None`` is all.
+        Keys of :data:`METHODS`; all if None.
     on_disk
-        Leave the counts on disk; for ``"cicl"`` only.
+        Leave the counts on disk; supported by ``"cicl"`` only.
     timeout
-        Seconds that a run may take.
+        Time limit for a run in seconds; no limit if None.
     seed
-        Of data and methods.
+        Seed for the data and the methods.
 
     Returns
     -------
-    What :func:`measure` returns, a row a run that ended well; what did not is logged.
+    Data frame with the result of :func:`measure` for each successful run; failed runs are logged.
 
     Raises
     ------
-    ValueError
-        If a method is unknown, or cannot leave its data on disk.
+    TypeError, ValueError
+        If an argument is not allowed, or a method does not support data on disk.
     """
-    methods = list(METHODS) if methods is None else list(methods)
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise ValueError(f"methods must be of {', '.join(METHODS)}, but {unknown[0]!r} was passed.")
+    methods = check_choices("methods", METHODS if methods is None else methods, METHODS)
     if on_disk and methods != ["cicl"]:
-        raise ValueError(f"Only 'cicl' leaves its data on disk, but methods are {', '.join(methods)}.")
-    if any(number < 100 for number in cells):
-        raise ValueError(f"cells must be at least 100, but {min(cells)} was passed.")
+        raise ValueError(f"Only 'cicl' can leave its data on disk, but methods are {', '.join(methods)}.")
+    for number in cells:
+        check_number("Each of cells", number, integer=True, low=100)
     out.mkdir(parents=True, exist_ok=True)
     path, rows = out / "counts.h5ad", []
     try:
@@ -185,7 +174,7 @@ def run_scaling(
             write_counts(path, number, n_genes, seed=seed)
             for method in methods:
                 row = _in_process(path, method, on_disk=on_disk, seed=seed, timeout=timeout)
-                logger.info("%d cells, %s: %s", number, METHODS[method][0], _said(row))
+                logger.info("%d cells, %s: %s", number, METHODS[method][0], _describe(row))
                 if "error" not in row:
                     rows.append(row)
     finally:
@@ -198,6 +187,7 @@ def run_scaling(
 
 
 def _in_process(path: Path, method: str, *, on_disk: bool, seed: int, timeout: float | None) -> dict[str, Any]:
+    """Call :func:`measure` in a new process; return its result, or an ``"error"``."""
     command = [sys.executable, "-m", "scclu.benchmark.scaling", str(path), method, "--seed", str(seed)]
     try:
         ended = subprocess.run(
@@ -210,26 +200,27 @@ def _in_process(path: Path, method: str, *, on_disk: bool, seed: int, timeout: f
     return json.loads(ended.stdout.strip().splitlines()[-1])
 
 
-def _said(row: dict[str, Any]) -> str:
+def _describe(row: dict[str, Any]) -> str:
+    """Summarise a result for the log."""
     if "error" in row:
         return f"failed ({row['error']})"
     return f"{row['seconds']:.1f} s, {row['above_data_gb']:.2f} GB above the data, ARI {row['ari']:.3f}"
 
 
 def plot_scaling(table: pd.DataFrame, path: Path) -> None:
-    """Draw seconds and memory above the data against cells, in log-log axes, and save the figure.
+    """Plot run time and memory against the number of cells in log-log axes, and save the figure.
 
     Parameters
     ----------
     table
-        As :func:`run_scaling` returns.
+        Result of :func:`run_scaling`.
     path
-        A file name; its end says which format.
+        File to write; its extension determines the format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from scclu.pl._colors import palette
+    from scclu.pl import palette
 
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -248,9 +239,9 @@ def plot_scaling(table: pd.DataFrame, path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a row as JSON."""
+    """Call :func:`measure` and print its result as JSON; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="h5ad with simulated counts")
+    parser.add_argument("file", type=Path, help="h5ad file with simulated counts")
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("--on-disk", action="store_true", help="leave the counts on disk")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Counts of simulated types, in memory or written to disk block by block."""
+"""Simulated counts of cell types, in memory or written to a file in blocks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
 from scipy import sparse
 
+# Number of cells that are simulated at a time.
 _BLOCK_CELLS = 2_000
+# Offset of the shares of the cell types, and approximate share of the largest type.
 _SMALLEST, _LARGEST = 0.002, 0.30
-# of the negative binomial: variance = mean + mean^2 / dispersion
+# Dispersion of the negative binomial distribution: variance = mean + mean^2 / dispersion.
 _DISPERSION = 2.0
 
 
 def type_sizes(n_types: int) -> np.ndarray:
-    """Shares of the types, from about 30 % falling off to about 0.2 %, ``(n_types,)``."""
+    """Shares of the cell types, which decrease geometrically from about 30 % to about 0.2 %, ``(n_types,)``."""
     low, high = 0.0, 1.0
     for _ in range(60):
         ratio = (low + high) / 2
@@ -29,7 +31,7 @@ def type_sizes(n_types: int) -> np.ndarray:
 
 
 def _profiles(n_genes: int, n_types: int, nonzero: float, rng: np.random.Generator) -> np.ndarray:
-    """Mean count of each gene in each type, ``(n_types, n_genes)``: lineages of four types each."""
+    """Mean count of each gene in each type, ``(n_types, n_genes)``, with lineages of four types."""
     base = np.tile(rng.normal(0, 1.2, n_genes), (n_types, 1))
     lineage = np.arange(n_types) % -(-n_types // 4)
     for groups, share, spread in ((lineage, 0.1, 1.5), (np.arange(n_types), 0.05, 1.5)):
@@ -40,7 +42,7 @@ def _profiles(n_genes: int, n_types: int, nonzero: float, rng: np.random.Generat
     profiles /= profiles.sum(axis=1, keepdims=True)
     low, high = 0.0, 1e6
     weights = type_sizes(n_types)
-    for _ in range(60):  # the depth that gives the share of values that are not zero
+    for _ in range(60):  # find the depth that gives the share of non-zero values
         depth = (low + high) / 2
         expected = weights @ (1 - (1 + depth * profiles / _DISPERSION) ** -_DISPERSION).mean(axis=1)
         low, high = (depth, high) if expected < nonzero else (low, depth)
@@ -48,7 +50,7 @@ def _profiles(n_genes: int, n_types: int, nonzero: float, rng: np.random.Generat
 
 
 def _draw(mean: np.ndarray, rng: np.random.Generator) -> sparse.csr_matrix:
-    """Negative binomial counts by inversion of the distribution function: only what is not zero costs much."""
+    """Draw negative binomial counts by inversion of the distribution function, iterating over non-zero values only."""
     u = rng.random(mean.shape, dtype=np.float32)
     none = np.exp(-_DISPERSION * np.log1p(mean / np.float32(_DISPERSION)))
     rows, columns = np.nonzero(u > none)
@@ -61,7 +63,7 @@ def _draw(mean: np.ndarray, rng: np.random.Generator) -> sparse.csr_matrix:
         density[open_] *= odds[open_] * (n + _DISPERSION) / (n + 1)
         counts[open_] += 1
         below[open_] += density[open_]
-        # the distribution function may stay below the last float32 before 1
+        # rounding may keep the distribution function below the largest float32 under 1: also stop at small densities
         open_ = open_[(drawn[open_] > below[open_]) & (density[open_] > 1e-9)]
     return sparse.csr_matrix((counts, (rows, columns)), shape=none.shape)
 
@@ -69,6 +71,7 @@ def _draw(mean: np.ndarray, rng: np.random.Generator) -> sparse.csr_matrix:
 def _blocks(
     n_cells: int, n_genes: int, n_types: int, nonzero: float, seed: int
 ) -> Iterator[tuple[sparse.csr_matrix, np.ndarray]]:
+    """Yield blocks of cells as counts and types."""
     rng = np.random.default_rng(seed)
     profiles = _profiles(n_genes, n_types, nonzero, rng).astype(np.float32)
     sizes = type_sizes(n_types)
@@ -79,6 +82,7 @@ def _blocks(
 
 
 def _obs(types: Sequence[np.ndarray]) -> pd.DataFrame:
+    """Make ``obs`` from the types of all blocks."""
     codes = np.concatenate(types)
     names = pd.RangeIndex(len(codes)).astype(str)
     return pd.DataFrame({"type": pd.Categorical(codes.astype(str))}, index="cell" + names)
@@ -91,20 +95,22 @@ def _var(n_genes: int) -> pd.DataFrame:
 def simulate_counts(
     n_cells: int, n_genes: int = 2000, n_types: int = 20, *, nonzero: float = 0.05, seed: int = 0
 ) -> AnnData:
-    """Negative binomial counts of types in lineages of four, from 30 % of the cells to 0.2 %.
+    """Simulate negative binomial counts of cell types in lineages of four.
 
     Parameters
     ----------
-    n_cells, n_genes, n_types
-        Sizes; at least 4 types.
+    n_cells, n_genes
+        Numbers of cells and genes.
+    n_types
+        Number of cell types, at least 4. Their shares decrease from 30 % to 0.2 % of the cells.
     nonzero
-        Share of the values that are not zero.
+        Expected share of non-zero counts.
     seed
-        Of everything random.
+        Random seed.
 
     Returns
     -------
-    Counts in ``X``, CSR float32 ``(n_cells, n_genes)``; ``obs["type"]``.
+    Annotated data with counts in ``X``, CSR ``(n_cells, n_genes)`` float32, and types in ``obs["type"]``.
     """
     blocks, types = zip(*_blocks(n_cells, n_genes, n_types, nonzero, seed), strict=True)
     return AnnData(sparse.vstack(blocks, format="csr"), obs=_obs(types), var=_var(n_genes))
@@ -113,12 +119,12 @@ def simulate_counts(
 def write_counts(
     path: str | Path, n_cells: int, n_genes: int = 2000, n_types: int = 20, *, nonzero: float = 0.05, seed: int = 0
 ) -> None:
-    """Write what :func:`simulate_counts` returns, a block in memory at a time.
+    """Write the result of :func:`simulate_counts` to a file, with only one block of cells in memory at a time.
 
     Parameters
     ----------
     path
-        An h5ad file.
+        Path of the h5ad file.
     n_cells, n_genes, n_types, nonzero, seed
         As in :func:`simulate_counts`.
     """

@@ -1,4 +1,4 @@
-"""Tables and the figure of a benchmark."""
+"""Tables and the figure of benchmark results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scclu.benchmark.panel import METHODS, MODES
-from scclu.pl._colors import palette
+from scclu.pl import palette
 
 COLUMNS = (
     *("data", "method", "mode", "seed", "status", "n_cells", "n_types", "n_clusters", "ari", "nmi", "nmi_max", "acc"),
@@ -21,33 +21,34 @@ COLUMNS = (
 )
 _SCORES = {"ari": "ARI", "nmi": "NMI (arithmetic)", "nmi_max": "NMI (max)", "acc": "ACC", "n_clusters": "Clusters"}
 _COSTS = {
-    "call_s": "Seconds of the call",
-    "cpu_s": "Seconds of the processor in the call",
-    "process_s": "Seconds of the process",
+    "call_s": "Run time of the method (s)",
+    "cpu_s": "Processor time of the method (s)",
+    "process_s": "Run time of the process (s)",
     "peak_mb": "Peak memory (MB)",
 }
 _DECIMALS = {"n_clusters": 1, "call_s": 1, "cpu_s": 1, "process_s": 1, "peak_mb": 0}
 _MARKERS = "osD^vP*Xph<>"
-# of the room between two sets, what the methods' markers are spread over
+# Share of the distance between two datasets over which the markers of the methods are spread.
 _SPREAD = 0.7
 _HEAD = """# Benchmark
 
-Seeds: {seeds}. Cells are mean ± standard deviation over them; the row of means has the mean over sets of either. A
-number of sets in brackets says that a method did not finish all {n_sets}: compare it in the row over the common sets
-alone, which all methods with results finished. NMI is given with both averages of the entropies in its denominator.
-Seconds of the call leave imports and reading out; they have compilation in them. Memory is that of the whole process.
+Seeds: {seeds}. Entries are the mean ± standard deviation over seeds, which the row "mean" averages over datasets. A
+number of datasets in brackets marks a method that did not finish all {n_sets}; compare such methods only in the row
+over the common datasets, which were finished by all methods with results. NMI is given with both averages of the
+entropies in its denominator. The run time of the method includes compilation, but not imports and the reading of files.
+Memory is that of the whole process.
 """
 
 
 def as_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """The long table: one row a run."""
+    """Make the long table, with one row per run."""
     table = pd.DataFrame(list(rows)).reindex(columns=list(COLUMNS))
     table[["n_cells", "n_types", "n_clusters"]] = table[["n_cells", "n_types", "n_clusters"]].astype("Int64")
     return table
 
 
 def write_tables(table: pd.DataFrame, out: Path) -> None:
-    """Write ``results.csv``, ``summary.md`` and, where a run succeeded, ``ari.png``."""
+    """Write ``results.csv``, ``summary.md`` and, if any run succeeded, ``ari.png`` to a directory."""
     table.to_csv(out / "results.csv", index=False)
     (out / "summary.md").write_text(summary(table), encoding="utf-8")
     if (table["status"] == "ok").any():
@@ -55,7 +56,7 @@ def write_tables(table: pd.DataFrame, out: Path) -> None:
 
 
 def summary(table: pd.DataFrame) -> str:
-    """The tables of scores and costs in Markdown: a row a set, a column a method."""
+    """Format the scores and costs as Markdown tables, with a row for each dataset and a column for each method."""
     seeds = ", ".join(str(seed) for seed in sorted(table["seed"].unique()))
     parts = [_HEAD.format(seeds=seeds, n_sets=table["data"].nunique())]
     for mode, title in MODES.items():
@@ -74,7 +75,7 @@ def summary(table: pd.DataFrame) -> str:
 
 
 def _pivot(part: pd.DataFrame, value: str) -> str:
-    """One value of one mode: mean and deviation of each set and method, and their means."""
+    """Format one value in one mode: mean and deviation for each dataset and method, and their means."""
     methods, sets = list(part["method"].unique()), list(part["data"].unique())
     done = part[part["status"] == "ok"].groupby(["data", "method"])[value]
     means = done.mean().astype(float).unstack("method").reindex(index=sets, columns=methods)
@@ -97,14 +98,14 @@ def _pivot(part: pd.DataFrame, value: str) -> str:
             _mean(means.loc[common, m].dropna(), deviations.loc[common, m], decimals, len(common)) for m in methods
         ]
     titles = [METHODS[method].title for method in methods]
-    return _markdown(body.set_axis(titles, axis=1).rename_axis("set").reset_index())
+    return _markdown(body.set_axis(titles, axis=1).rename_axis("dataset").reset_index())
 
 
 def _mean(means: pd.Series, deviations: pd.Series, decimals: int, n_sets: int) -> str:
     if means.empty:
         return "-"
     said = _number(means.mean(), deviations.mean(), decimals)
-    return said if len(means) == n_sets else f"{said} ({len(means)} of {n_sets} sets)"
+    return said if len(means) == n_sets else f"{said} ({len(means)} of {n_sets} datasets)"
 
 
 def _number(mean: float, deviation: float, decimals: int) -> str:
@@ -117,14 +118,14 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def plot_ari(table: pd.DataFrame, path: Path) -> None:
-    """Draw ARI of each set and method, a panel a mode, and save the figure.
+    """Plot the ARI of each dataset and method, with a panel for each mode, and save the figure.
 
     Parameters
     ----------
     table
-        The long table of :func:`scclu.benchmark.run`.
+        Result of :func:`scclu.benchmark.run`.
     path
-        A file name; its end says which format.
+        File to write; its extension determines the format.
     """
     done = table[table["status"] == "ok"]
     modes = [mode for mode in MODES if mode in set(done["mode"])]
@@ -137,7 +138,7 @@ def plot_ari(table: pd.DataFrame, path: Path) -> None:
     for ax, mode in zip(axes, modes, strict=True):
         _draw(ax, done[done["mode"] == mode], methods, sets)
         ax.set_title(MODES[mode][0].upper() + MODES[mode][1:], fontsize=10)
-    axes[0].set_yticks(range(len(sets) + 1), [*sets, "mean of sets"])
+    axes[0].set_yticks(range(len(sets) + 1), [*sets, "mean of datasets"])
     axes[0].set_ylim(len(sets) + 0.5, -0.5)
     handles = {text: mark for ax in axes for mark, text in zip(*ax.get_legend_handles_labels(), strict=True)}
     titles = [METHODS[method].title for method in methods if METHODS[method].title in handles]
@@ -154,6 +155,7 @@ def plot_ari(table: pd.DataFrame, path: Path) -> None:
 
 
 def _draw(ax: Axes, done: pd.DataFrame, methods: list[str], sets: list[str]) -> None:
+    """Draw the successful runs of one mode, with means and deviations over seeds."""
     present = [method for method in methods if method in set(done["method"])]
     offsets = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(present)) if len(present) > 1 else [0.0]
     order = list(METHODS)
@@ -162,7 +164,7 @@ def _draw(ax: Axes, done: pd.DataFrame, methods: list[str], sets: list[str]) -> 
     means, deviations = scores.mean(), scores.std().fillna(0)
     for method, offset in zip(present, offsets, strict=True):
         mean, deviation = (by_set.xs(method, level="method").reindex(sets) for by_set in (means, deviations))
-        # a mean over fewer sets than the others' stands for something else
+        # a mean over fewer datasets is not comparable
         overall = mean.mean() if mean.notna().all() else np.nan
         ax.errorbar(
             [*mean, overall],
@@ -180,7 +182,7 @@ def _draw(ax: Axes, done: pd.DataFrame, methods: list[str], sets: list[str]) -> 
         ax.axhspan(i - 0.5, i + 0.5, color="0.95", zorder=0, linewidth=0)
     ax.axhline(len(sets) - 0.5, color="0.3", linewidth=0.8)
     ax.set_xlim(min(0.0, float(means.min()) - 0.05), 1.02)
-    ax.set_xlabel("ARI (mean, bars: SD over seeds)")
+    ax.set_xlabel("ARI (mean and SD over seeds)")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color="0.85", linewidth=0.6)
     ax.set_axisbelow(True)

@@ -1,6 +1,6 @@
-"""One run in a process of its own: ``python -m scclu.benchmark.worker METHOD DATA RESULT --seed 0``.
+"""One benchmark run in a process of its own: ``python -m scclu.benchmark.worker METHOD DATA RESULT --seed 0``.
 
-It is given a file without labels and knows no other.
+The process reads a file without labels and has access to no other.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
+from scclu.benchmark.memory import peak_memory
 from scclu.benchmark.panel import METHODS
-from scclu.benchmark.scaling import peak_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Cluster the cells of a file; write labels, seconds of the call and peak memory."""
+    """Cluster the cells of a file, and write labels, times and peak memory; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("method", choices=METHODS)
-    parser.add_argument("data", type=Path, help="h5ad without labels")
-    parser.add_argument("result", type=Path, help="npz to write")
-    parser.add_argument("--n-clusters", type=int, help="K; the method finds it where this is not given")
+    parser.add_argument("data", type=Path, help="h5ad file without labels")
+    parser.add_argument("result", type=Path, help="npz file to write")
+    parser.add_argument("--n-clusters", type=int, help="number of clusters; estimated by the method by default")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     method = METHODS[arguments.method]

@@ -1,1 +1,1 @@
-"""Cell type classifiers on embeddings."""
+"""Classifiers of cells on an embedding, with calibrated probabilities."""

@@ -11,10 +11,10 @@ import torch
 from anndata import AnnData
 from scipy.special import softmax
 
-from scclu._checks import check_choice, check_number
+from scclu._checks import check_choice, check_number, listed
 from scclu.classify.scorers import Arrays, check_arrays, fit_arrays, fit_temperature, log_probabilities
-from scclu.data.matrix import listed, read_matrix
-from scclu.data.recipe import detect_kind
+from scclu.data.kinds import detect_kind
+from scclu.data.matrix import read_matrix
 from scclu.methods._files import check_finite, damage, read_model, write_model
 
 Method = Literal["logistic", "knn", "mlp"]
@@ -23,7 +23,7 @@ METHODS = ("logistic", "knn", "mlp")
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class CellClassifier:
-    """What :func:`scclu.tl.fit_classifier` returns and :func:`scclu.tl.classify` uses.
+    """Classifier of cells with calibrated probabilities, fitted by :func:`scclu.tl.fit_classifier`.
 
     Attributes
     ----------
@@ -32,19 +32,19 @@ class CellClassifier:
     classes
         Names of the classes, ``(n_classes,)``.
     labels_key
-        The column of ``adata.obs`` that they come from.
+        Column of ``adata.obs`` with the training labels.
     use_rep
-        The key of ``adata.obsm`` that is read, or ``"X"``.
+        Key of ``adata.obsm`` with the features, or ``"X"``.
     features
-        Names of its columns: those of genes for ``"X"``.
+        Names of the features, ``(n_features,)``; gene names for ``"X"``.
     kind
-        What the values of ``"X"`` were (``"counts"``, ``"log"``, ...); empty for a key of ``adata.obsm``.
+        Kind of the training values of ``"X"`` (``"counts"``, ``"log"``, ...); empty for a key of ``adata.obsm``.
     temperature
-        Divides the logarithms of the probabilities; above 1 where the classifier was too sure of itself.
+        The log-probabilities are divided by this number; it is above 1 if the classifier was overconfident.
     settings
-        Of the method.
+        Settings of the method.
     arrays
-        What was fitted.
+        Fitted parameters.
 
     Examples
     --------
@@ -78,12 +78,27 @@ class CellClassifier:
         use_rep: str,
         settings: dict[str, Any],
     ) -> Self:
-        """Fit on the cells of `adata`, whose classes are ``classes[codes]``.
+        """Fit a classifier.
+
+        Parameters
+        ----------
+        adata
+            Training cells.
+        codes
+            Class of each cell as a position in `classes`, ``(n_obs,)`` int64.
+        classes
+            Names of the classes, ``(n_classes,)``; every class has cells.
+        method, labels_key, use_rep, settings
+            As the attributes of the class.
+
+        Returns
+        -------
+        The fitted and calibrated classifier.
 
         Raises
         ------
         ValueError
-            If there is one class only, or `use_rep` is missing or holds anything but finite numbers.
+            If there is only one class, or `use_rep` is missing or has values that are not finite numbers.
         """
         values, features, source = read_matrix(adata, use_rep=use_rep)
         if len(classes) < 2:
@@ -107,28 +122,29 @@ class CellClassifier:
         Parameters
         ----------
         adata
-            Cells; nothing is written.
+            Annotated data; nothing is written.
         use_rep
-            Where their embedding is, if not under the key that the classifier was fitted on.
+            Key of ``adata.obsm`` with the embedding; the key that the classifier was fitted on if None.
 
         Returns
         -------
-        ``(n_obs, n_classes)`` float32, rows sum to one.
+        Probabilities, ``(n_obs, n_classes)`` float32; each row sums to one.
 
         Raises
         ------
         TypeError, ValueError
-            If the embedding is missing, has other dimensions or genes, or holds anything but finite numbers.
+            If the embedding is missing, has other features, or has values that are not finite numbers.
         """
         values = self._read(adata, self.use_rep if use_rep is None else use_rep)
         scores = log_probabilities(self.method, self.arrays, values, len(self.classes), self.settings)
         return softmax(scores / self.temperature, axis=1).astype(np.float32)
 
     def predict(self, adata: AnnData, *, use_rep: str | None = None) -> np.ndarray:
-        """The most probable class of each cell, ``(n_obs,)``; arguments and errors as :meth:`predict_proba`."""
+        """Most probable class of each cell, ``(n_obs,)``; parameters and errors as in :meth:`predict_proba`."""
         return self.classes[self.predict_proba(adata, use_rep=use_rep).argmax(axis=1)]
 
     def _read(self, adata: AnnData, use_rep: str) -> np.ndarray:
+        """Read the features of new cells, ``(n_obs, n_features)``, in the order and units of the training features."""
         values, names, source = read_matrix(adata, use_rep=use_rep)
         if (self.use_rep == "X") != (use_rep == "X"):
             raise ValueError(f"The classifier was fitted on {self.use_rep!r}, but use_rep={use_rep!r} was passed.")
@@ -152,19 +168,21 @@ class CellClassifier:
         return _dense(values)
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
-        """Save: arrays as safetensors, the rest as JSON. ``"knn"`` keeps the embedding of its training cells.
+        """Save the arrays as safetensors and everything else as JSON.
+
+        The ``"knn"`` method stores the embedding of its training cells.
 
         Parameters
         ----------
         dir_path
-            A folder; it is made if it is missing.
+            Directory; it is created if it does not exist.
         overwrite
-            Replace a model that is there.
+            Replace a saved model.
 
         Raises
         ------
         FileExistsError
-            If there is a model and `overwrite` is ``False``.
+            If the directory holds a saved model and `overwrite` is False.
         """
         state = {
             "class": type(self).__name__,
@@ -182,21 +200,21 @@ class CellClassifier:
 
     @classmethod
     def load(cls, dir_path: str | Path) -> Self:
-        """Load a classifier that :meth:`save` wrote. No code in the files is run.
+        """Load a classifier that :meth:`save` wrote. Loading does not execute code from the files.
 
         Parameters
         ----------
         dir_path
-            The folder.
+            Directory.
 
         Returns
         -------
-        The classifier; its probabilities are those of the saved one.
+        The classifier, which predicts the same probabilities as the saved one.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If the folder holds no classifier, or damaged files.
+            If the directory has no classifier, or its files are damaged.
         """
         folder = Path(dir_path)
         state, tensors = read_model(folder, cls.__name__)
@@ -233,4 +251,5 @@ class CellClassifier:
 
 
 def _dense(values: Any) -> np.ndarray:
+    """Convert a sparse matrix to a dense array; return a dense array as it is."""
     return values if isinstance(values, np.ndarray) else values.toarray()

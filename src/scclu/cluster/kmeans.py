@@ -1,4 +1,4 @@
-"""K-means that does not fight over threads."""
+"""K-means by scikit-learn, on one thread for small data."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
-# below this many values per iteration, threads cost more than they do
+# Number of products per iteration below which several threads are slower than one.
 _SERIAL_WORK = 5_000_000
 
 
 @cache
 def _threadpools() -> ThreadpoolController:
-    # finding the libraries takes longer than a K-means of a few hundred cells
+    # cached, because finding the libraries takes longer than K-means on a few hundred cells
     return ThreadpoolController()
 
 
 def one_thread() -> AbstractContextManager:
-    """Run the numerical libraries on one thread inside the block."""
+    """Context manager that limits the numerical libraries to one thread."""
     return _threadpools().limit(limits=1)
 
 
@@ -35,25 +35,24 @@ def kmeans(
     n_init: int = 10,
     max_iter: int = 300,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lloyd's algorithm by scikit-learn.
+    """Cluster an embedding by K-means (Lloyd's algorithm).
 
     Parameters
     ----------
     embedding
-        ``(n_cells, n_dims)`` float32.
+        Coordinates, ``(n_cells, n_dims)`` float32.
     n_clusters
-        K, at most ``n_cells``.
+        Number of clusters, at most ``n_cells``.
     random_state
-        Seed of the starts.
+        Seed for the initialisation.
     init
-        Centroids to start from (a warm start), ``(n_clusters, n_dims)``; ``None`` takes the best of `n_init`
-        k-means++ starts.
+        Initial centroids, ``(n_clusters, n_dims)``; if None, the best of `n_init` k-means++ initialisations is used.
     n_init, max_iter
-        As in :class:`sklearn.cluster.KMeans`.
+        Number of initialisations and largest number of iterations, as in :class:`sklearn.cluster.KMeans`.
 
     Returns
     -------
-    Labels ``(n_cells,)`` int and centroids ``(n_clusters, n_dims)`` float32.
+    Labels, ``(n_cells,)`` int, and centroids, ``(n_clusters, n_dims)`` float32.
     """
     model = KMeans(
         n_clusters,
@@ -64,7 +63,7 @@ def kmeans(
     )
     small = embedding.size * n_clusters < _SERIAL_WORK
     with one_thread() if small else nullcontext(), warnings.catch_warnings():
-        # fewer distinct cells than clusters: whoever asked for the clusters says so, once
+        # scikit-learn warns about fewer distinct cells than clusters; callers warn about empty clusters instead
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = model.fit_predict(embedding)
     return labels, model.cluster_centers_.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Leiden communities of an embedding's neighbour graph, by scanpy."""
+"""Leiden communities of the neighbour graph of an embedding, computed by scanpy."""
 
 from __future__ import annotations
 
@@ -10,35 +10,69 @@ import scanpy as sc
 from anndata import AnnData
 
 
-def leiden(
-    embedding: np.ndarray, *, resolution: float = 1.0, n_neighbors: int = 15, random_state: int = 0
-) -> np.ndarray:
-    """Leiden communities at a resolution.
+def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> AnnData:
+    """Neighbour graph of an embedding by :func:`scanpy.pp.neighbors`.
 
     Parameters
     ----------
     embedding
-        ``(n_cells, n_dims)``, at least 3 cells.
-    resolution, n_neighbors, random_state
-        As in :func:`scanpy.tl.leiden` and :func:`scanpy.pp.neighbors`.
+        Coordinates, ``(n_cells, n_dims)``, of at least 3 cells.
+    n_neighbors
+        Number of neighbours; fewer if there are fewer cells.
+    random_state
+        Seed for the approximate search.
+
+    Returns
+    -------
+    Annotated data with the embedding in ``X`` and the graph in ``obsp``.
+    """
+    graph = AnnData(embedding)
+    n_neighbors = min(n_neighbors, len(embedding) - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # umap warns about threads and seeds
+        sc.pp.neighbors(graph, n_neighbors=n_neighbors, use_rep="X", random_state=random_state)
+    return graph
+
+
+def leiden_communities(graph: AnnData, *, resolution: float = 1.0, random_state: int = 0) -> np.ndarray:
+    """Leiden communities by :func:`scanpy.tl.leiden`, with two iterations of igraph's implementation.
+
+    Parameters
+    ----------
+    graph
+        Result of :func:`neighbor_graph`.
+    resolution
+        Resolution of the modularity; larger values give more communities.
+    random_state
+        Seed.
 
     Returns
     -------
     Labels, ``(n_cells,)`` int; 0 is the largest community.
     """
-    return leiden_scan(embedding, [resolution], n_neighbors=n_neighbors, random_state=random_state)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scanpy warns about its own defaults
+        sc.tl.leiden(
+            graph, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=random_state
+        )
+    return graph.obs["leiden"].astype(int).to_numpy()
 
 
 def leiden_scan(
     embedding: np.ndarray, resolutions: Sequence[float], *, n_neighbors: int = 15, random_state: int = 0
 ) -> list[np.ndarray]:
-    """:func:`leiden` at each of several resolutions, on one graph."""
-    graph = AnnData(embedding)
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of umap and igraph, about their own defaults
-        sc.pp.neighbors(graph, n_neighbors=min(n_neighbors, len(embedding) - 1), use_rep="X", random_state=random_state)
-        for resolution in resolutions:
-            sc.tl.leiden(graph, resolution=resolution, flavor="igraph", n_iterations=2, random_state=random_state)
-            found.append(graph.obs["leiden"].astype(int).to_numpy())
-    return found
+    """Leiden communities at several resolutions of one graph.
+
+    Parameters
+    ----------
+    embedding, n_neighbors, random_state
+        As in :func:`neighbor_graph`.
+    resolutions
+        Resolutions, as in :func:`leiden_communities`.
+
+    Returns
+    -------
+    Labels, ``(n_cells,)`` int, for each resolution.
+    """
+    graph = neighbor_graph(embedding, n_neighbors=n_neighbors, random_state=random_state)
+    return [leiden_communities(graph, resolution=value, random_state=random_state) for value in resolutions]

@@ -1,4 +1,4 @@
-"""A Gaussian mixture with one covariance."""
+"""Gaussian mixtures whose components share one covariance matrix."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ _TOLERANCE = 1e-3
 
 
 def tied_mixture(fitted: np.ndarray, values: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    r"""Assignment by a Gaussian mixture whose components share one covariance.
+    r"""Fit a Gaussian mixture with a shared covariance matrix and assign cells to its components.
 
-    With one covariance the log-likelihood ratio of two components is linear in x: as
-    :math:`\log \pi_k - (x - \mu_k)^\top \Sigma^{-1} (x - \mu_k) / 2` has the same quadratic term in x for each k, the
-    E-step is one product with :math:`\Sigma^{-1} \mu_k`, and the M-step updates :math:`\Sigma` from the means.
-    scikit-learn's ``GaussianMixture(covariance_type="tied")``, which this equals but for rounding, transforms all cells
-    once for each component.
+    The quadratic term of :math:`\log \pi_k - (x - \mu_k)^\top \Sigma^{-1} (x - \mu_k) / 2` in x is the same for all
+    components k. The E-step is therefore a product with :math:`\Sigma^{-1} \mu_k`, and the M-step updates
+    :math:`\Sigma` from the means. Up to rounding, the result equals that of scikit-learn's
+    ``GaussianMixture(covariance_type="tied")``, which is slower because it transforms all cells for each component.
 
     Parameters
     ----------
     fitted
         Cells that the mixture is fitted to, ``(n_fitted, n_dims)`` float64.
     values
-        Cells that are assigned, ``(n_cells, n_dims)`` float64; their variance sets what is added to the covariance.
+        Cells that are assigned, ``(n_cells, n_dims)`` float64; the regularisation of the covariance is proportional to
+        their variance.
     n_clusters
-        K, at most ``n_fitted``.
+        Number of components, at most ``n_fitted``.
     seed
-        Of the K-means that it starts from.
+        Seed for the K-means clustering that initialises the mixture.
 
     Returns
     -------
-    ``(n_cells,)`` int.
+    Component of each cell in `values`, ``(n_cells,)`` int.
     """
     start = KMeans(n_clusters, n_init=1, random_state=seed).fit(fitted).labels_
     columns = np.ascontiguousarray(fitted.T)
-    # a row a component: sums over components then run along the cells
+    # components are rows, so that sums over them are vectorised over cells
     share = (np.arange(n_clusters)[:, None] == start).astype(np.float64)
     scatter = columns @ fitted
-    # identical cells have no variance at all
+    # the lower bound keeps the covariance of identical cells invertible
     ridge = 1e-4 * max(float(values.var()), 1e-6) * np.eye(len(columns))
     slope, offset, constant = _maximise(share, fitted, scatter, ridge)
     likelihood = -np.inf
@@ -60,7 +60,7 @@ def tied_mixture(fitted: np.ndarray, values: np.ndarray, n_clusters: int, seed: 
 def _maximise(
     share: np.ndarray, fitted: np.ndarray, scatter: np.ndarray, ridge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Slope and offset of each component's log-likelihood in x, and the mean of the terms that all share."""
+    """M-step: slope and offset in x of each component's log-likelihood, and the mean of the terms shared by all."""
     weight = share.sum(axis=1) + 10 * np.finfo(float).eps
     means = (share @ fitted) / weight[:, None]
     covariance = (scatter - (means.T * weight) @ means) / weight.sum() + ridge

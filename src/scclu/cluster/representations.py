@@ -36,7 +36,7 @@ _N_NEIGHBORS = 7
 _N_CELLS = 5_000
 
 
-def input_views(
+def input_representations(
     matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Principal components of the cells after two recipes.
@@ -72,7 +72,7 @@ def common_components(
     Parameters
     ----------
     matrix, names, source, kind, is_representation, random_state
-        As in :func:`input_views`.
+        As in :func:`input_representations`.
 
     Returns
     -------

@@ -1,8 +1,9 @@
-"""Clusters of very different sizes: over-cluster, then merge with a tempered Ward cost."""
+"""Clustering into clusters of very different sizes: over-clustering, then merging with a tempered Ward cost."""
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from scclu.cluster.kmeans import kmeans
 
@@ -26,7 +27,7 @@ def merge_clusters(embedding: np.ndarray, labels: np.ndarray, n_clusters: int, *
     labels
         Fine labels of shape (N,).
     n_clusters
-        Clusters wanted; fewer come back when the fine labels are fewer.
+        Number of clusters; the result has fewer if there are fewer fine labels.
     temper
         :math:`\tau` in [0, 1].
 
@@ -39,24 +40,56 @@ def merge_clusters(embedding: np.ndarray, labels: np.ndarray, n_clusters: int, *
     embedding = np.asarray(embedding, dtype=np.float64)
     _, fine, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     n_fine, size = len(sizes), sizes.astype(np.float64)
-    center = np.zeros((n_fine, embedding.shape[1]))
-    np.add.at(center, fine, embedding)
-    center /= size[:, None]
-    distance = np.square(center[:, None] - center[None]).sum(axis=-1)
-    np.fill_diagonal(distance, np.inf)
-    group = np.arange(n_fine)
-    for _ in range(n_fine - n_clusters):
-        cost = distance * (size[:, None] * size / (size[:, None] + size)) ** temper
-        keep, gone = sorted(np.unravel_index(np.argmin(cost), cost.shape))
-        total = size[keep] + size[gone]
-        center[keep] = (size[keep] * center[keep] + size[gone] * center[gone]) / total
-        size[keep] = total
-        group[group == gone] = keep
-        row = np.square(center - center[keep]).sum(axis=1)
-        row[np.isinf(distance[keep])] = np.inf
-        distance[keep], distance[:, keep] = row, row
-        distance[gone], distance[:, gone] = np.inf, np.inf
+    centroid = np.zeros((n_fine, embedding.shape[1]))
+    np.add.at(centroid, fine, embedding)
+    centroid /= size[:, None]
+    group = _merge(centroid, size, n_clusters, float(temper))
     return np.unique(group[fine], return_inverse=True)[1]
+
+
+@njit(cache=True)
+def _merge(centroid: np.ndarray, size: np.ndarray, n_clusters: int, temper: float) -> np.ndarray:  # pragma: no cover
+    """Merge the pair of least cost until `n_clusters` are left; `centroid` and `size` are overwritten.
+
+    Returns
+    -------
+    The cluster of each fine cluster, named by its first fine cluster.
+    """
+    n_fine, n_dims = centroid.shape
+    group = np.arange(n_fine)
+    cost = np.full((n_fine, n_fine), np.inf)
+    gone = np.zeros(n_fine, dtype=np.bool_)
+    # the merged cluster, whose costs are computed anew; all of them at first
+    start, stop = 0, n_fine
+    for left in range(n_fine, n_clusters, -1):
+        for i in range(start, stop):
+            for j in range(n_fine):
+                if i == j or gone[j] or (left == n_fine and j < i):
+                    continue
+                square = 0.0
+                for d in range(n_dims):
+                    square += (centroid[i, d] - centroid[j, d]) ** 2
+                value = square * (size[i] * size[j] / (size[i] + size[j])) ** temper
+                cost[min(i, j), max(i, j)] = value
+        best, first, second = np.inf, 0, 0
+        for i in range(n_fine):
+            if gone[i]:
+                continue
+            for j in range(i + 1, n_fine):
+                if not gone[j] and cost[i, j] < best:
+                    best, first, second = cost[i, j], i, j
+        if second == 0:  # no finite cost
+            break
+        total = size[first] + size[second]
+        for d in range(n_dims):
+            centroid[first, d] = (size[first] * centroid[first, d] + size[second] * centroid[second, d]) / total
+        size[first] = total
+        gone[second] = True
+        for i in range(n_fine):
+            if group[i] == second:
+                group[i] = first
+        start, stop = first, first + 1
+    return group
 
 
 def tempered_ward(
@@ -75,13 +108,13 @@ def tempered_ward(
     embedding
         Embedding of shape (N, d).
     n_clusters
-        Clusters wanted, K.
+        Number of clusters, K.
     over
-        Fine clusters per cluster.
+        Number of fine clusters per cluster.
     temper
         See :func:`merge_clusters`.
     n_init, random_state
-        Of K-means.
+        Number of starts of K-means, and its random seed.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Reading matrices from AnnData, preprocessing, and principal components."""
+"""Reading and checking of matrices, counts and graphs in AnnData; preprocessing; principal components."""

@@ -1,4 +1,4 @@
-"""Raw counts beside the matrix that is clustered."""
+"""Raw counts for the count model of scSiameseClu."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from anndata import AnnData
 
-from scclu.data.matrix import Matrix, layer_names, listed, read_matrix
+from scclu._checks import listed
+from scclu.data.matrix import Matrix, layer_names, read_matrix
 from scclu.data.recipe import detect_kind
 
 COUNTS = "counts"
@@ -17,25 +18,26 @@ COUNTS = "counts"
 def read_counts(
     adata: AnnData, counts_layer: str | None, *, layer: str | None = None
 ) -> tuple[Matrix, np.ndarray, str]:
-    """The counts that a count model is fitted to.
+    """Read the counts that the count model is fitted to.
 
     Parameters
     ----------
     adata
-        Cells x genes.
+        Annotated data, cells x genes.
     counts_layer
-        A key of ``adata.layers``. ``None`` is ``layers["counts"]`` if there is one, else the matrix that `layer` names.
+        Key of ``adata.layers`` that holds counts. If None, ``layers["counts"]`` is read if it exists, and otherwise
+        the matrix that `layer` names.
     layer
-        A key of ``adata.layers``; ``None`` is ``adata.X``.
+        Key of ``adata.layers``; ``adata.X`` if None.
 
     Returns
     -------
-    What :func:`read_matrix` returns.
+    Matrix, names of the genes and name of the matrix, as :func:`read_matrix`.
 
     Raises
     ------
     ValueError
-        If the layer is missing, or the matrix holds no counts.
+        If the layer is missing, or the matrix does not hold counts.
     """
     if counts_layer is not None and counts_layer not in adata.layers:
         raise ValueError(
@@ -54,14 +56,15 @@ def read_counts(
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts and size factors.
+    """Counts with the size factors of the cells.
 
     Attributes
     ----------
     matrix
-        ``(n_cells, n_genes)``.
+        Counts, ``(n_cells, n_genes)``.
     size_factors
-        Library size over all genes, over its median, ``(n_cells,)`` float32; 1 for a cell without counts.
+        Library size (total count over all genes) divided by its median, ``(n_cells,)`` float32; 1 for a cell without
+        counts.
     """
 
     matrix: Matrix
@@ -69,14 +72,14 @@ class Counts:
 
     @classmethod
     def of(cls, matrix: Matrix, columns: Sequence[int]) -> Counts:
-        """The counts of the genes in `columns`, with size factors from all genes."""
+        """Select the genes in `columns`; the size factors are computed from all genes."""
         library = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
         median = np.median(library[library > 0])
         factors = np.where(library > 0, library / median, 1.0).astype(np.float32)
         return cls(matrix[:, columns], factors)
 
     def mean(self) -> np.ndarray:
-        """Mean count of each gene at size factor 1, ``(n_genes,)`` float32."""
+        """Mean count of each gene for a cell with size factor 1, ``(n_genes,)`` float32."""
         mean = np.asarray(self.matrix.mean(axis=0, dtype=np.float64)).ravel() / self.size_factors.mean()
         return mean.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Log-normalised values, found in an AnnData or made on a private copy."""
+"""Log-normalised expression values, found in an AnnData or computed on a copy."""
 
 from __future__ import annotations
 
@@ -10,78 +10,106 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
+from scclu._checks import check_adata
+from scclu.data.kinds import Kind, detect_kind
 from scclu.data.matrix import Matrix, layer_names, read_matrix
-from scclu.data.recipe import Kind, detect_kind
 
 logger = logging.getLogger(__name__)
 
 
-def log_normalised(adata: AnnData, *, layer: str | None = None) -> tuple[Matrix, np.ndarray, str]:
-    """Log-normalised values of all genes.
+def log_normalised(
+    adata: AnnData, *, layer: str | None = None, use_raw: bool = False
+) -> tuple[Matrix, np.ndarray, str]:
+    """Find or compute log-normalised values of all genes.
 
-    ``X`` is taken as it is if it is log-normalised, and normalised to the median library size and logged on a private
-    copy if it holds counts. Where it is scaled or missing, the first layer that is log-normalised is taken, then raw,
-    then counts in a layer or in raw. What was taken is logged.
+    Log-normalised values in ``X`` are used as they are; counts or normalised expression in ``X`` are normalised to the
+    median library size and log-transformed on a copy. If ``X`` is scaled or missing, the first of these is used:
+    log-normalised values in a layer, log-normalised values in raw, counts in a layer or raw (``layers["counts"]``
+    before other layers), and normalised expression likewise. The source is logged.
 
     Parameters
     ----------
     adata
-        Cells x genes; not changed.
+        Annotated data, cells x genes; it is not changed.
     layer
-        Take this layer and nothing else.
+        Use this layer only.
+    use_raw
+        Use ``adata.raw`` only.
 
     Returns
     -------
-    The matrix, ``(n_cells, n_genes)`` float32, which may share memory with the user's; names of the genes; where the
-    values come from, in words.
+    matrix
+        Values, ``(n_cells, n_genes)`` float32, which may share memory with the input.
+    names
+        Names of the genes, ``(n_genes,)``.
+    source
+        Description of where the values come from.
 
     Raises
     ------
     TypeError, ValueError
-        As :func:`read_matrix`, and if there are scaled values only.
+        As :func:`read_matrix`, and if there are only scaled values.
     """
-    if layer is not None or adata.X is not None or not (layer_names(adata) or adata.raw is not None):
-        first = read_matrix(adata, layer=layer)
-        kind = detect_kind(first[0], first[2])
+    check_adata(adata)
+    if use_raw:
+        if adata.raw is None:
+            raise ValueError("adata.raw is None, but its values were asked for. Pass layer=.")
+        return _only(*_read_raw(adata))
+    if layer is not None:
+        return _only(*read_matrix(adata, layer=layer))
+    if adata.X is not None or not (layer_names(adata) or adata.raw is not None):
+        matrix, genes, source = read_matrix(adata)
+        kind = detect_kind(matrix, source)
         if kind != "scaled":
-            return _logged(*first, kind)
-        if layer is not None:
-            raise ValueError(f"{first[2]} holds scaled values; markers need counts or log-normalised values.")
+            return _logged(matrix, genes, source, kind)
     found: dict[Kind, tuple[Matrix, np.ndarray, str]] = {}
-    for matrix, names, source in _others(adata):
+    for matrix, genes, source in _alternatives(adata):
         try:
             kind = detect_kind(matrix, source)
-        except ValueError:  # a layer of zeros or of signed whole numbers is no expression
+        except ValueError:  # all values are zero, or whole numbers of both signs
             continue
-        found.setdefault(kind, (matrix, names, source))
+        found.setdefault(kind, (matrix, genes, source))
         if kind == "log":
             break
     for kind in ("log", "counts", "expression"):
         if kind in found:
             return _logged(*found[kind], kind)
     raise ValueError(
-        "adata.X holds scaled values, and neither a layer nor raw holds counts or log-normalised values, which "
-        "markers need. Keep the counts in adata.layers['counts']."
+        "adata.X holds scaled values or is missing, and neither a layer nor raw holds counts or log-normalised "
+        "values, which markers need. Keep the counts in adata.layers['counts'], or pass layer=."
     )
 
 
-def _others(adata: AnnData) -> Iterator[tuple[Matrix, np.ndarray, str]]:
-    """The layers, "counts" first, and raw."""
-    for name in sorted(layer_names(adata), key=lambda name: name != "counts"):
-        yield read_matrix(adata, layer=name)
+def _alternatives(adata: AnnData) -> Iterator[tuple[Matrix, np.ndarray, str]]:
+    """Read the layers, "counts" first, and then raw."""
+    for layer in sorted(layer_names(adata), key=lambda layer: layer != "counts"):
+        yield read_matrix(adata, layer=layer)
     if adata.raw is not None:
-        matrix, names, _ = read_matrix(AnnData(adata.raw.X, var=adata.raw.var[[]]))
-        yield matrix, names, "adata.raw.X"
+        yield _read_raw(adata)
 
 
-def _logged(matrix: Matrix, names: np.ndarray, source: str, kind: Kind) -> tuple[Matrix, np.ndarray, str]:
+def _read_raw(adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
+    matrix, genes, _ = read_matrix(AnnData(adata.raw.X, var=adata.raw.var[[]]))
+    return matrix, genes, "adata.raw.X"
+
+
+def _only(matrix: Matrix, genes: np.ndarray, source: str) -> tuple[Matrix, np.ndarray, str]:
+    """Log-normalise the one matrix that was asked for."""
+    kind = detect_kind(matrix, source)
+    if kind == "scaled":
+        raise ValueError(f"{source} holds scaled values; markers need counts or log-normalised values.")
+    return _logged(matrix, genes, source, kind)
+
+
+def _logged(matrix: Matrix, genes: np.ndarray, source: str, kind: Kind) -> tuple[Matrix, np.ndarray, str]:
+    """Normalise and log-transform a copy of `matrix` unless it holds logarithms."""
     if kind == "log":
         logger.info("%s: taken as log-normalised.", source)
-        return matrix, names, source
-    logger.info("%s: %s, normalised to the median library size and logged on a copy.", source, kind)
+        return matrix, genes, source
+    logger.info("%s: %s, normalised to the median library size and log-transformed on a copy.", source, kind)
     work = AnnData(matrix.copy())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scanpy, about cells without counts: they stay zero
+        warnings.simplefilter("ignore")  # scanpy warns about cells without counts, which stay zero
         sc.pp.normalize_total(work)
         sc.pp.log1p(work)
-    return work.X, names, f"{source}, normalised and logged"
+    return work.X, genes, f"{source}, normalised and logged"

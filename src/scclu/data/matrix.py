@@ -1,4 +1,4 @@
-"""Reading the matrix of an AnnData with every check that can be made at the door, and matching names of genes."""
+"""Reading and checking of matrices in AnnData, access to them in blocks of rows, and matching of gene names."""
 
 from __future__ import annotations
 
@@ -12,39 +12,36 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from scclu.data.disk import DiskMatrix, is_on_disk
+from scclu._checks import check_adata, listed
+from scclu.data.disk import DiskMatrix, is_on_disk, load
 
-# float32 copies of CSR slices or dense blocks of this many values are made at a time (128 MB)
+# Number of values in a dense float32 block of rows (128 MB).
 _BLOCK_VALUES = 32 * 2**20
 
-# np.ndarray, scipy.sparse.csr_matrix, which has no useful types, or DiskMatrix where a function says so
+# np.ndarray or scipy.sparse.csr_matrix, which has no useful type annotations; DiskMatrix where a function says so
 Matrix: TypeAlias = Any
 
 
-def listed(keys: Iterable[Any]) -> str:
-    """Names for a message: the first ten, and how many there are."""
-    names = [str(key) for key in keys]
-    shown = ", ".join(repr(name) for name in names[:10])
-    return f"{shown}, ... ({len(names)} in all)" if len(names) > 10 else shown or "none"
-
-
 def layer_names(adata: AnnData) -> list[str]:
-    """Names of the layers. From version 0.13 on AnnData has ``X`` among them, under the name ``None``."""
+    """Names of the layers, without the ``None`` that stands for ``X`` in anndata 0.13 and later."""
     return [name for name in adata.layers if name is not None]
 
 
 def select_matrix(
     adata: AnnData, *, layer: str | None = None, use_rep: str | None = None
 ) -> tuple[Any, np.ndarray, str]:
-    """The matrix that `layer` and `use_rep` name, as it is, the names of its columns, and its name for messages.
+    """Select the matrix that `layer` or `use_rep` names, without reading or converting its values.
+
+    Returns
+    -------
+    The matrix as it is stored, ``(n_obs, n_features)``; the names of its columns; its name for messages.
 
     Raises
     ------
     TypeError, ValueError
-        As :func:`read_matrix`, as far as it can be said without looking at the values.
+        As :func:`read_matrix`, except for what depends on the values.
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"adata must be an AnnData, but a {type(adata).__name__} was passed.")
+    check_adata(adata)
     if layer is not None and use_rep is not None:
         raise ValueError(f"Pass either layer or use_rep, but both were passed: layer={layer!r}, use_rep={use_rep!r}.")
     if use_rep is not None and use_rep != "X":
@@ -73,14 +70,17 @@ def select_matrix(
 
 
 def gene_names(adata: AnnData) -> np.ndarray:
-    """The names as text; ``astype(str)`` would, since pandas 3, leave a missing name missing."""
+    """Names of the genes as strings, missing ones included, which ``astype(str)`` keeps missing in pandas 3."""
     return np.array([str(name) for name in adata.var_names], dtype=object)
 
 
 def _checked(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarray, str]:
+    """Return the arguments if the matrix is not empty, its names are unique and no value is masked."""
     n_cells, n_features = values.shape
     if n_cells == 0 or n_features == 0:
         raise ValueError(f"{source} has {n_cells} cells and {n_features} features; at least one of each is needed.")
+    if values.dtype.kind not in "buif":
+        raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
     unique, counts = np.unique(names, return_counts=True)
     if (counts > 1).any():
         raise ValueError(
@@ -95,48 +95,49 @@ def _checked(values: Any, names: np.ndarray, source: str) -> tuple[Any, np.ndarr
 
 
 def in_memory(values: Any) -> Any:
-    """A backed or dask matrix, read; any other as it is."""
-    if hasattr(values, "to_memory"):  # sparse, backed
-        return values.to_memory()
-    if hasattr(values, "compute"):  # dask
-        return values.compute()
-    return values if sparse.issparse(values) else np.asarray(values)  # dense, backed or not
+    """Read a whole matrix that is backed by a file or by dask; return any other as it is."""
+    return load(values.to_memory() if hasattr(values, "to_memory") else values)
 
 
 def read_matrix(
     adata: AnnData, *, layer: str | None = None, use_rep: str | None = None, by_block: bool = False
 ) -> tuple[Matrix, np.ndarray, str]:
-    """The input of a model as float32. It may share memory with the user's array: nothing may write to it.
+    """Read the input of a model as float32.
+
+    The result may share memory with the user's array and must not be written to.
 
     Parameters
     ----------
     adata
-        Cells x genes.
+        Annotated data, cells x genes.
     layer
-        A key of ``adata.layers``; ``None`` is ``adata.X``.
+        Key of ``adata.layers``; ``adata.X`` if None.
     use_rep
-        A key of ``adata.obsm``, in place of genes.
+        Key of ``adata.obsm`` to read instead of genes.
     by_block
-        Return a :class:`~scclu.data.disk.DiskMatrix` for what is on disk (backed, zarr, dask), whose values are checked
-        when they are read; otherwise it is read into memory.
+        Return a :class:`~scclu.data.disk.DiskMatrix` for data on disk (backed, zarr, dask), whose values are checked
+        when they are read. By default such data are read into memory.
 
     Returns
     -------
-    The matrix, ``(n_cells, n_features)`` float32: canonical CSR for sparse input and for expression that is mostly
-    zeros, so that CSR, CSC and dense input of the same values give the same bits; C-ordered dense otherwise. The names
-    of the features. The matrix's name for messages.
+    matrix
+        Values, ``(n_cells, n_features)`` float32. Canonical CSR for sparse input and for expression that is mostly
+        zeros, so that CSR, CSC and dense input of the same values give bitwise equal results; C-ordered dense
+        otherwise.
+    names
+        Names of the features, ``(n_features,)``.
+    source
+        Name of the matrix in messages, such as ``"adata.X"``.
 
     Raises
     ------
     TypeError
-        If `adata` is no AnnData, or the matrix does not hold numbers.
+        If `adata` is not an AnnData, or the matrix does not hold numbers.
     ValueError
-        If the matrix is missing, has no cells or no features, or holds NaN or infinite values, or if gene names are
+        If the matrix is missing, has no cells or no features, holds NaN or infinite values, or if gene names are
         duplicated.
     """
     values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
-    if values.dtype.kind not in "buif":
-        raise TypeError(f"{source} must hold numbers, but its dtype is {values.dtype}.")
     if by_block and is_on_disk(values):
         prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)
         order = np.arange(values.shape[0])
@@ -146,6 +147,7 @@ def read_matrix(
 
 
 def _as_float32(values: Any, source: str, *, prefer_sparse: bool) -> Matrix:
+    """Convert values in memory as :func:`read_matrix` describes, and check that all are finite."""
     if not sparse.issparse(values):
         if not prefer_sparse or np.count_nonzero(values) > 0.5 * values.size:
             with np.errstate(over="ignore"):
@@ -153,7 +155,7 @@ def _as_float32(values: Any, source: str, *, prefer_sparse: bool) -> Matrix:
             _check_finite(matrix, source)
             return matrix
     with np.errstate(over="ignore"):
-        matrix = sparse.csr_matrix(values, dtype=np.float32)  # shares the user's arrays where they are float32 already
+        matrix = sparse.csr_matrix(values, dtype=np.float32)  # shares float32 arrays with the input
     if not matrix.has_canonical_format or (matrix.data == 0).any():
         matrix = matrix.copy()
         matrix.sum_duplicates()
@@ -178,14 +180,14 @@ def _block_rows(n_features: int) -> int:
 
 
 def row_blocks(matrix: Matrix) -> Iterable[slice]:
-    """Slices over the rows that keep a dense float32 copy of a block within 128 MB."""
+    """Consecutive slices of rows, of which a dense float32 copy takes at most 128 MB."""
     step = _block_rows(matrix.shape[1])
     for start in range(0, matrix.shape[0], step):
         yield slice(start, min(start + step, matrix.shape[0]))
 
 
 def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
-    """Rows and their values in memory, block by block; a matrix on disk is read from its beginning to its end."""
+    """Iterate over pairs of rows and their values in memory; a matrix on disk is read in the order of the file."""
     if isinstance(matrix, DiskMatrix):
         yield from matrix.blocks()
     else:
@@ -194,50 +196,51 @@ def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
 
 
 def reordered(matrix: Matrix, order: np.ndarray) -> Matrix:
-    """The rows in another order; of a matrix on disk nothing is read."""
+    """Return the rows in another order, without reading a matrix on disk."""
     return matrix.reordered(order) if isinstance(matrix, DiskMatrix) else matrix[order]
 
 
 def transformed(matrix: Matrix, transform: Callable[[Any], Any], n_features: int) -> Matrix:
-    """A matrix whose rows are transformed, each by itself: now, or when they are read from disk."""
+    """Apply a row-wise transform: at once to a matrix in memory, on reading to a matrix on disk."""
     return matrix.transformed(transform, n_features) if isinstance(matrix, DiskMatrix) else transform(matrix)
 
 
 def canonical_order(matrix: Matrix) -> np.ndarray:
-    """An order of the cells that depends on their values alone, not on how they are stored.
+    """Order of the cells that depends on their values only, not on how they are stored.
 
-    A model that trains in this order gives the same result however the user's cells are shuffled. The order is that of
-    each cell's product with a fixed random vector; cells that tie are equal, so their order does not matter.
+    A model that is trained in this order gives the same result for any order of the input cells. Cells are sorted by
+    their product with a fixed random vector; cells with equal products have equal values, so that their order has no
+    effect.
 
     Parameters
     ----------
     matrix
-        ``(n_cells, n_features)``, in memory or on disk.
+        Values, ``(n_cells, n_features)``, in memory or on disk.
 
     Returns
     -------
-    The permutation, ``(n_cells,)`` int64.
+    Permutation, ``(n_cells,)`` int64.
     """
     direction = np.random.default_rng(0).standard_normal(matrix.shape[1])
     keys = np.empty(matrix.shape[0])
     for rows, block in blocks(matrix):
-        # row by row in one fixed order of additions: a matrix product may add in another order at another row
+        # a dense matrix product may sum in an order that depends on the row; this sum does not
         keys[rows] = block @ direction if sparse.issparse(block) else (block * direction).sum(axis=1)
     return np.argsort(keys, kind="stable")
 
 
 @dataclass(frozen=True)
 class GeneMatch:
-    """Which names were found under which.
+    """Result of :func:`match_genes`.
 
     Attributes
     ----------
     found
-        The name asked for, to the name that is there.
+        Maps wanted names to available names.
     by_case
-        Those of `found` that differ in case.
+        The entries of `found` whose names differ in case.
     unmatched
-        Names that are not there, or that are there in several other spellings.
+        Wanted names that are not available, or whose match is ambiguous.
     """
 
     found: dict[str, str]
@@ -246,19 +249,19 @@ class GeneMatch:
 
 
 def match_genes(wanted: Iterable[str], available: Iterable[str]) -> GeneMatch:
-    """Match gene names exactly, else without regard to case where one name only fits.
+    """Match gene names exactly, or ignoring case if the match is unambiguous.
 
     Parameters
     ----------
     wanted
-        Names to look for; repeated ones count once.
+        Names to look for; repeated names count once.
     available
-        Names that are there.
+        Names to look in.
 
     Returns
     -------
-    The match. No two names of `wanted` are given the same name: an exact one goes first, and two that differ in case
-    only are both unmatched.
+    The matches. No two wanted names get the same available name: exact matches take precedence, and wanted names that
+    differ only in case from each other stay unmatched unless they match exactly.
 
     Examples
     --------

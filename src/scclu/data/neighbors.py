@@ -1,4 +1,4 @@
-"""A neighbour graph that the user made, from obsp."""
+"""Neighbour graphs in ``adata.obsp`` that the user computed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from scclu.data.matrix import listed
+from scclu._checks import listed
 
 logger = logging.getLogger(__name__)
 _DEFAULT = "connectivities"
 
 
 def select_neighbors(adata: AnnData, neighbors_key: str) -> tuple[Any, str]:
-    """The matrix that ``adata.uns[neighbors_key]["connectivities_key"]`` names, as it is, and that name.
+    """Select the graph that ``adata.uns[neighbors_key]["connectivities_key"]`` names.
+
+    Returns
+    -------
+    The graph as it is stored in ``adata.obsp``, and its key there.
 
     Raises
     ------
     ValueError
-        If there is no such key, or no such matrix.
+        If `neighbors_key` is not in ``adata.uns``, or the graph is not in ``adata.obsp``.
     """
     if neighbors_key not in adata.uns:
         raise ValueError(
@@ -39,31 +43,31 @@ def select_neighbors(adata: AnnData, neighbors_key: str) -> tuple[Any, str]:
 
 
 def as_adjacency(matrix: Any, n_cells: int, source: str) -> sparse.csr_matrix:
-    """A graph as an undirected one without weights.
+    """Convert a graph to an undirected, unweighted adjacency matrix.
 
-    Two cells are joined if either has the other as a neighbour, with whatever positive weight; weights and loops are
-    dropped, since the method normalises a binary graph (section 3.1 of the paper). Cells without neighbours may occur.
+    Two cells are joined if either has the other as a neighbour with a positive weight. Weights and loops are dropped
+    because scSiameseClu normalises a binary graph (section 3.1 of the paper). Cells without neighbours may occur.
 
     Parameters
     ----------
     matrix
-        ``(n_cells, n_cells)``, sparse or dense.
+        Weights, ``(n_cells, n_cells)``, sparse or dense.
     n_cells
-        Cells there must be.
+        Expected number of cells.
     source
-        The matrix's name for messages.
+        Name of the matrix in messages.
 
     Returns
     -------
-    Symmetric CSR matrix of float32 ones with an empty diagonal.
+    Symmetric CSR matrix of float32 ones with an empty diagonal, ``(n_cells, n_cells)``.
 
     Raises
     ------
     ValueError
-        If the size is wrong, if weights are negative or not finite, or if there is no edge.
+        If the shape is wrong, weights are negative or not finite, or there are no edges.
     """
     if tuple(matrix.shape) != (n_cells, n_cells):
-        raise ValueError(f"{source} must be {n_cells} x {n_cells}, one row a cell, but has shape {matrix.shape}.")
+        raise ValueError(f"{source} must be {n_cells} x {n_cells} (cells x cells), but has shape {matrix.shape}.")
     graph = sparse.csr_matrix(matrix, copy=True)
     if not np.isfinite(graph.data).all() or (graph.data < 0).any():
         raise ValueError(f"{source} holds weights that are negative or not finite; neighbours have positive weights.")

@@ -1,4 +1,4 @@
-"""Rows of a matrix as tensors."""
+"""Conversion of rows of a matrix to tensors, and batched evaluation of a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scclu.data.matrix import Matrix, blocks
 
 
 def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:
-    """Rows of a matrix as a dense tensor, ``(n_rows, n_features)`` float32."""
+    """Convert rows of a matrix to a dense tensor, ``(n_rows, n_features)`` float32."""
     block = matrix[rows]
     return torch.from_numpy(block.toarray() if sparse.issparse(block) else np.ascontiguousarray(block))
 
@@ -20,11 +20,22 @@ def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:
 def embed_cells(
     encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, device: torch.device, batch_size: int
 ) -> np.ndarray:
-    """Run `encode` over all rows without gradients, `batch_size` at a time.
+    """Apply `encode` to all rows in batches, without gradients.
+
+    Parameters
+    ----------
+    encode
+        Maps a batch of cells, ``(n_batch, n_features)`` float32, to ``(n_batch, n_dims)``.
+    matrix
+        Cells, ``(n_cells, n_features)``, in memory or on disk.
+    device
+        Device that batches are moved to.
+    batch_size
+        Number of cells per batch.
 
     Returns
     -------
-    ``(n_cells, n_dims)`` float32.
+    Embedding on the CPU, ``(n_cells, n_dims)`` float32.
     """
     embedding: np.ndarray | None = None
     with torch.inference_mode():
@@ -35,5 +46,5 @@ def embed_cells(
             if embedding is None:
                 embedding = np.empty((matrix.shape[0], part.shape[1]), dtype=np.float32)
             embedding[rows] = part
-    assert embedding is not None  # every matrix has rows
+    assert embedding is not None  # read_matrix refuses a matrix without rows
     return embedding

@@ -1,1 +1,1 @@
-"""Neighbour graphs, normalised operators and diffusion; nothing of size cells x cells is dense."""
+"""Neighbour graphs, normalised operators and diffusion, without dense matrices of cells x cells."""

@@ -1,8 +1,13 @@
-"""Personalised-PageRank diffusion (Eq. 3) without an inverse."""
+"""Personalised-PageRank diffusion (Eq. 3) by Chebyshev iteration, without an inverse.
+
+The iteration reaches the default tolerance of 1e-2 in 10 sparse products, where the plain one of
+:class:`torch_geometric.nn.APPNP` needs 21, and its backward pass stores no intermediate result.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,11 +17,12 @@ if TYPE_CHECKING:
 
     from scclu.graph.operator import SparseOperator
 
-__all__ = ["diffuse", "n_diffusion_steps"]
+__all__ = ["Diffusion", "diffuse", "n_diffusion_steps"]
 
-# values of one array of the iteration, which keeps four: 100,000 cells take a third of the time so
+# largest number of values in one of the four arrays of the iteration, so that they stay in the processor's cache
+# (measured on 100,000 cells: a third of the time)
 _BLOCK_VALUES = 2**20
-# float32 values that a processor reads at once
+# float32 values in a cache line
 _CACHE_LINE = 16
 
 
@@ -56,7 +62,7 @@ def _chebyshev(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> 
 
 
 def _by_columns(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
-    """The same, a few columns at a time: the iteration runs over them again and again, and finds them in the cache."""
+    """Run :func:`_chebyshev` on blocks of columns that fit into the processor's cache."""
     width = max(_CACHE_LINE, _BLOCK_VALUES // len(dense))
     if dense.shape[1] <= width:
         return _chebyshev(matrix, dense, teleport, n_steps)
@@ -65,7 +71,7 @@ def _by_columns(matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) ->
 
 
 class _Diffuse(torch.autograd.Function):
-    """The iteration is a polynomial in a symmetric matrix: its backward pass is itself, and no step is stored."""
+    """Differentiable iteration: a polynomial in a symmetric matrix is its own backward pass, so no step is stored."""
 
     @staticmethod
     def forward(ctx, matrix: Tensor, dense: Tensor, teleport: float, n_steps: int) -> Tensor:
@@ -98,3 +104,24 @@ def diffuse(operator: SparseOperator, dense: Tensor, *, teleport: float = 0.2, t
     if not operator.is_symmetric:
         raise ValueError("diffuse needs a symmetric operator, D^-1/2 (A + I) D^-1/2.")
     return _Diffuse.apply(operator.csr, dense, float(teleport), n_diffusion_steps(teleport, tolerance))
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    r"""The diffusion :math:`A^d` of Eq. 3 as an operator that multiplies dense tensors by :func:`diffuse`.
+
+    Parameters
+    ----------
+    operator
+        Symmetric operator :math:`S` of shape (N, N).
+    teleport, tolerance
+        See :func:`diffuse`.
+    """
+
+    operator: SparseOperator
+    teleport: float
+    tolerance: float
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """Multiply a dense (N, d) tensor; the product is differentiable in it."""
+        return diffuse(self.operator, dense, teleport=self.teleport, tolerance=self.tolerance)

@@ -1,4 +1,4 @@
-"""Normalised adjacency matrices with self-loops, and sparse matrices that multiply differentiable dense ones."""
+"""Normalised adjacency matrices with self-loops, and their products with differentiable dense tensors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def symmetric_normalize(adjacency: sparse.spmatrix | sparse.sparray) -> sparse.c
 
 
 class _SparseDense(torch.autograd.Function):
-    """``S @ H`` for a constant sparse S; the gradient is ``S' @ grad`` with S' given, so nothing is transposed."""
+    """Product ``S @ H`` with a constant sparse S, whose gradient uses a stored transpose.
+
+    torch's own backward pass transposes S in each call, which takes longer than the product itself at small widths.
+    """
 
     @staticmethod
     def forward(ctx, forward: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
@@ -80,10 +83,10 @@ class _SparseDense(torch.autograd.Function):
 
 
 def _to_torch(matrix: sparse.csr_matrix, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """CSR tensor; 32-bit indices where they fit, since the product is bound by memory traffic."""
+    """Convert to a CSR tensor, with 32-bit indices if they fit: the product is limited by memory traffic."""
     index = torch.int32 if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max else torch.int64
     with warnings.catch_warnings():
-        # torch says that CSR is young, and that it does not check what scipy has made
+        # torch warns that CSR support is in beta and that invariants are not checked
         warnings.simplefilter("ignore", UserWarning)
         return torch.sparse_csr_tensor(
             torch.as_tensor(matrix.indptr).to(index),
@@ -121,11 +124,16 @@ class SparseOperator:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> SparseOperator:
-        """Build from a scipy matrix of shape (N, N); ``symmetric`` spares the transposed copy."""
+        """Build from a scipy matrix of shape (N, N); ``symmetric`` avoids the transposed copy."""
         matrix = sparse.csr_matrix(matrix)
         forward = _to_torch(matrix, dtype, device)
         backward = forward if symmetric else _to_torch(sparse.csr_matrix(matrix.T), dtype, device)
         return cls(forward, backward, float(np.square(matrix.data).sum()))
+
+    def to_scipy(self) -> sparse.csr_matrix:
+        """Return the operator as a scipy matrix."""
+        parts = (self.csr.values(), self.csr.col_indices(), self.csr.crow_indices())
+        return sparse.csr_matrix(tuple(part.cpu().numpy() for part in parts), shape=tuple(self.csr.shape))
 
     @property
     def n_cells(self) -> int:
@@ -138,12 +146,12 @@ class SparseOperator:
         return self.csr is self.transpose
 
     def to(self, device: torch.device) -> SparseOperator:
-        """A copy on a device."""
+        """Return a copy on a device."""
         if self.csr.device == device:
             return self
         forward = self.csr.to(device)
         return SparseOperator(forward, forward if self.is_symmetric else self.transpose.to(device), self.squared_norm)
 
     def __matmul__(self, dense: Tensor) -> Tensor:
-        """Product with a dense (N, d) tensor, differentiable in the dense factor."""
+        """Multiply a dense (N, d) tensor; the product is differentiable in it."""
         return _SparseDense.apply(self.csr, self.transpose, dense)

@@ -1,55 +1,50 @@
-"""What the models share: data at the door, results, files.
-
-Every private name of scvi-tools is used in this file alone, but for the parsing of devices.
-"""
+"""Base class of the clustering models: input validation, results, saving and loading."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
-from scvi.data import AnnDataManager
-from scvi.data.fields import LayerField, ObsmField
-from scvi.model._utils import parse_device_args
-from scvi.model.base import BaseModelClass
 
 from scclu import __version__
 from scclu._checks import check_number
+from scclu._rng import child_seed
 from scclu.cluster.final import REFERENCE_CELLS
 from scclu.cluster.n_clusters import find_n_clusters
-from scclu.cluster.representations import common_components, input_views
-from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered
+from scclu.cluster.representations import common_components, input_representations
+from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered, select_matrix
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import student_t
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
-from scclu.methods._files import check_finite, damage, read_model, write_model
-from scclu.methods._randomness import one_at_a_time
+from scclu.methods._persistence import SaveMixin
+from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
 
 logger = logging.getLogger(__name__)
-_X = "X"
+_BATCH_SIZE = 1024
 
 
-class ClusteringModel(BaseModelClass):
+class ClusteringModel(SaveMixin, BaseModelClass):
     """Base of the clustering models.
 
-    A subclass sets ``module`` with a method ``embed`` and a buffer ``centroids``, and calls :meth:`_keep` at the end
-    of ``train``. The training cells are kept in an order that depends on their values alone (then shuffled by the
-    seed), so that a model does not depend on the order of the cells in `adata`.
+    A subclass sets ``settings`` and ``module``, a network with a method ``embed`` and a buffer ``centroids``, and calls
+    :meth:`_keep` at the end of ``train``. The training cells are kept in an order that depends on their values alone,
+    shuffled by the seed, so that a model does not depend on the order of the cells in `adata`.
     """
 
     settings: Any
 
-    # whether cells on disk are read block by block, and never all at once
+    # whether cells on disk are read in blocks instead of being loaded into memory
     reads_blocks = False
 
     def __init__(
@@ -58,7 +53,7 @@ class ClusteringModel(BaseModelClass):
         n_clusters: int | None,
         *,
         recipe: Mapping[str, Any],
-        with_views: bool,
+        with_representations: bool,
         random_state: int,
         registry: dict | None,
     ):
@@ -68,32 +63,24 @@ class ClusteringModel(BaseModelClass):
         self.random_state = check_number("random_state", random_state, integer=True, low=0, below=2**32)
         self.labels_: np.ndarray | None = None
         self._matrix: Matrix = None
-        # what votes in the final clustering beside the embedding
-        self._views: tuple[np.ndarray, ...] = ()
+        # representations of the input that vote in the final clustering beside the embedding
+        self._representations: tuple[np.ndarray, ...] = ()
         self._embedding: np.ndarray | None = None
         if adata is None:
             return
         matrix, names, source = self._read(adata)
-        n_cells = matrix.shape[0]
-        if n_cells < 2:
-            raise ValueError(f"{source} has {n_cells} cell; clustering needs at least 2.")
-        if n_clusters is not None:
-            check_number("n_clusters", n_clusters, integer=True, low=2)
-            if n_clusters > n_cells:
-                raise ValueError(
-                    f"n_clusters must be at most the number of cells ({n_cells}), but {n_clusters} was passed."
-                )
-        self._order = canonical_order(matrix)[np.random.default_rng(self.random_state).permutation(n_cells)]
+        _check_n_clusters(n_clusters, matrix.shape[0], source)
+        self._order = self._training_order(matrix)
         matrix = reordered(matrix, self._order)
-        is_representation = self._setup_args()["use_rep"] is not None
+        is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
             "is_representation": is_representation,
-            "random_state": self.random_state,
+            "random_state": self._seed("representations"),
         }
-        if with_views:
-            self._views = input_views(matrix[:REFERENCE_CELLS], names, source, **how)
+        if with_representations:
+            self._representations = input_representations(matrix[:REFERENCE_CELLS], names, source, **how)
         if n_clusters is None:
             components = common_components(matrix[:REFERENCE_CELLS], names, source, **how)
             self.n_clusters, self.n_clusters_source = self._find_n_clusters(components), "stability"
@@ -104,45 +91,48 @@ class ClusteringModel(BaseModelClass):
     def setup_anndata(
         cls, adata: AnnData, layer: str | None = None, use_rep: str | None = None, **register_kwargs: Any
     ) -> None:
-        """Say which matrix of `adata` the model reads.
+        """Register the matrix of `adata` that the model reads.
+
+        Its values are read and checked when the model is made.
 
         Parameters
         ----------
         adata
             Cells x genes. As with every scvi-tools model, identifiers are put into ``adata.uns``; nothing else changes.
         layer
-            A key of ``adata.layers``; ``None`` is ``adata.X``. Non-negative whole numbers are taken as counts,
-            non-negative reals as log-normalised (above 50: as expression not yet logged), other reals as scaled.
+            A key of ``adata.layers``; ``None`` (default) is ``adata.X``. Non-negative whole numbers are taken as
+            counts, non-negative reals as log-normalised (above 50: as expression not yet logged), other reals as
+            scaled.
         use_rep
-            A key of ``adata.obsm``, in place of genes: an embedding made before (``"X_pca"``, ``"X_scVI"``).
+            A key of ``adata.obsm`` with an embedding to use instead of genes (``"X_pca"``, ``"X_scVI"``); ``None``
+            (default) uses genes.
         **register_kwargs
-            For scvi-tools itself, which passes ``source_registry``.
+            Passed by scvi-tools itself (``source_registry``).
 
         Raises
         ------
         TypeError, ValueError
-            If the matrix is missing, empty, or holds anything but finite numbers, or if gene names are duplicated.
+            If the matrix is missing, empty, or does not hold numbers, or if gene names are duplicated.
         """
-        read_matrix(adata, layer=layer, use_rep=use_rep, by_block=cls.reads_blocks)
-        setup_args = cls._get_setup_method_args(cls=cls, adata=adata, layer=layer, use_rep=use_rep)
-        field = (
-            ObsmField(_X, use_rep, is_count_data=False, correct_data_format=False)
-            if use_rep is not None
-            else LayerField(_X, layer, is_count_data=False, correct_data_format=False)
-        )
-        manager = AnnDataManager(fields=[field], setup_method_args=setup_args)
-        manager.register_fields(adata, **register_kwargs)
-        cls.register_manager(manager)
+        layer, use_rep = (None if name == "X" else name for name in (layer, use_rep))
+        select_matrix(adata, layer=layer, use_rep=use_rep)
+        register(cls, adata, layer=layer, use_rep=use_rep, **register_kwargs)
 
-    def _setup_args(self) -> dict[str, str | None]:
-        return self.registry_["setup_args"]
+    def _seed(self, name: str) -> int:
+        """Random seed of one of the model's consumers of randomness."""
+        return child_seed(self.random_state, name)
 
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
-        return read_matrix(adata, **self._setup_args(), by_block=self.reads_blocks)
+        """The registered matrix of these cells, checked (:func:`read_matrix`)."""
+        return read_matrix(adata, **registered_matrix(self), by_block=self.reads_blocks)
 
-    @one_at_a_time
+    def _training_order(self, matrix: Matrix) -> np.ndarray:
+        """Rows of the user's matrix in the order of training, ``(n_cells,)``."""
+        shuffled = np.random.default_rng(self._seed("order")).permutation(matrix.shape[0])
+        return canonical_order(matrix)[shuffled]
+
     def _find_n_clusters(self, components: np.ndarray) -> int:
-        found = find_n_clusters(components, random_state=self.random_state)
+        found = find_n_clusters(components, random_state=self._seed("n_clusters"))
         logger.info(
             "n_clusters: %d, the most stable and best separated number between the %d and %d communities that Leiden "
             "finds on %d cells. scclu.tl.choose_n_clusters shows the evidence.",
@@ -152,11 +142,39 @@ class ClusteringModel(BaseModelClass):
         )
         return found.k
 
-    # -- results ------------------------------------------------------------------------------------------------------
+    # -- description --------------------------------------------------------------------------------------------------
 
-    def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
-        self.module.eval()
-        return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
+    @property
+    def history(self) -> dict[str, pd.DataFrame]:
+        """Mean of each loss over each epoch, as scvi-tools has it.
+
+        A data frame for each loss, with the loss's name as its only column and the index ``"epoch"``; empty before
+        training.
+        """
+        return {
+            name: pd.DataFrame({name: values}, index=pd.RangeIndex(len(values), name="epoch"))
+            for name, values in self.history_.items()
+        }
+
+    @property
+    def summary_string(self) -> str:
+        """Class, number of clusters, preset, settings and training status in words."""
+        given = self.init_params_["non_kwargs"]
+        n_clusters = getattr(self, "n_clusters", given["n_clusters"])
+        values = {"n_clusters": n_clusters, "preset": given["preset"], **asdict(self.settings)}
+        values["random_state"] = self.random_state
+        return "\n".join(
+            [
+                f"{type(self).__name__} model with the following parameters:",
+                ", ".join(f"{name}: {value!r}" for name, value in values.items()),
+                f"Training status: {'Trained' if self.is_trained else 'Not Trained'}",
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return self.summary_string
+
+    # -- training -----------------------------------------------------------------------------------------------------
 
     def _keep(
         self,
@@ -168,7 +186,7 @@ class ClusteringModel(BaseModelClass):
         centroids: np.ndarray,
         **attributes: Any,
     ) -> None:
-        """Keep the results of training, given in its order, in the order of `adata`: all of them or none."""
+        """Store the results of training, which are in the order of training, in the order of `adata`."""
         if len(centroids) < self.n_clusters:
             warnings.warn(
                 f"{self.n_clusters - len(centroids)} of {self.n_clusters} clusters are empty: the data does not "
@@ -179,7 +197,7 @@ class ClusteringModel(BaseModelClass):
         module.centroids = torch.from_numpy(centroids).to(module.device)
         back = np.argsort(self._order)
         embedding, labels = embedding[back], labels[back]
-        # one step, which no interrupt can divide
+        # a single step, so that an interrupt leaves either all old results or all new ones
         self.__dict__.update(
             module=module,
             history_=history,
@@ -193,7 +211,7 @@ class ClusteringModel(BaseModelClass):
     def _checkpointing(
         self, checkpoint_dir: str | Path | None, parts: Mapping[str, Stateful], **training: Any
     ) -> AbstractContextManager[Checkpoint | None]:
-        """A checkpoint of a training with these arguments (:func:`checkpointing`)."""
+        """Checkpoint of a training with these arguments (:func:`checkpointing`)."""
         run = {
             "model": type(self).__name__,
             "scclu": __version__,
@@ -211,31 +229,43 @@ class ClusteringModel(BaseModelClass):
         return checkpointing(checkpoint_dir, run, parts)
 
     def _training_data(self) -> tuple[Any, ...]:
-        """Arrays and matrices that training follows from."""
+        """Arrays and matrices that the result of training depends on."""
         return (self._matrix,)
 
-    def _extra_tensors(self) -> dict[str, torch.Tensor]:
-        """What a model needs for new cells beside its module."""
-        return {}
+    def _new_module(self) -> torch.nn.Module:
+        """The network, with initial weights."""
+        raise NotImplementedError
 
-    def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
-        """Take back what :meth:`_extra_tensors` gave for so many training cells, before the module is built."""
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def _check_trained(self) -> None:
+        if not self.is_trained:
+            raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
+
+    def _embed(self, matrix: Any, batch_size: int = _BATCH_SIZE) -> np.ndarray:
+        """Embedding of cells that :attr:`recipe` has transformed."""
+        self.module.eval()
+        return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
         """The embedding of the training cells of a loaded model."""
         return self.get_latent_representation(adata)
 
-    def _check_trained(self) -> None:
-        if not self.is_trained_:
-            raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
-
-    def get_latent_representation(self, adata: AnnData | None = None) -> np.ndarray:
+    def get_latent_representation(
+        self, adata: AnnData | None = None, indices: Sequence[int] | None = None, batch_size: int | None = None
+    ) -> np.ndarray:
         """The embedding that is clustered.
 
         Parameters
         ----------
         adata
-            New cells, with the genes of the training cells (matched by name); ``None`` is the training cells.
+            New cells, with the genes of the training cells (matched by name); ``None`` (default) is the training cells.
+        indices
+            Positions of the cells to return, or a boolean mask; ``None`` (default) returns all. Training cells and
+            those of `adata` alike.
+        batch_size
+            Number of new cells that are embedded at a time, which bounds the memory; ``None`` (default) is 1,024, or
+            the batch size of training where cells attend to each other.
 
         Returns
         -------
@@ -249,27 +279,33 @@ class ClusteringModel(BaseModelClass):
             If genes are missing, or the values are of another kind than the training values.
         """
         self._check_trained()
+        if batch_size is not None:
+            check_number("batch_size", batch_size, integer=True, low=1)
         if adata is None:
             if self._embedding is None:
                 raise RuntimeError(
                     "This model was loaded without its training cells. "
                     "Pass cells (adata=), or load with load(dir, adata)."
                 )
-            return self._embedding.copy()
+            return self._embedding.copy() if indices is None else self._embedding[np.asarray(indices)]
         matrix, names, source = self._read(adata)
-        return self._embed(self.recipe.transform(matrix, names, source))
+        if indices is not None:
+            matrix = matrix[np.arange(matrix.shape[0])[np.asarray(indices)]]
+        matrix = self.recipe.transform(matrix, names, source)
+        return self._embed(matrix) if batch_size is None else self._embed(matrix, batch_size)
 
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
-        """Clusters, or how much each cell belongs to each cluster.
+        """Clusters of cells, or the similarity of each cell to each cluster.
 
         Training cells keep the clusters that training ended with; a new cell gets the cluster of its nearest centroid.
 
         Parameters
         ----------
         adata
-            New cells, with the genes of the training cells (matched by name); ``None`` is the training cells.
+            New cells, with the genes of the training cells (matched by name); ``None`` (default) is the training cells.
         soft
-            Return Student-t similarities to the centroids (Eq. 8 of the CICL paper) in place of clusters.
+            Return Student-t similarities to the centroids (Eq. 8 of the CICL paper) instead of clusters. Default
+            ``False``.
 
         Returns
         -------
@@ -287,147 +323,15 @@ class ClusteringModel(BaseModelClass):
         similarity = student_t(embedding, self.module.centroids, self.module.dof)
         return (similarity if soft else similarity.argmax(1)).cpu().numpy()
 
-    # -- files --------------------------------------------------------------------------------------------------------
 
-    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
-        """Save the trained model: weights as safetensors, the rest as JSON. The cells are not saved.
-
-        Parameters
-        ----------
-        dir_path
-            A folder; it is made if it is missing.
-        overwrite
-            Replace a model that is there.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is not trained.
-        FileExistsError
-            If there is a model and `overwrite` is ``False``.
-        """
-        self._check_trained()
-        state = {
-            "class": type(self).__name__,
-            "init_params": self.init_params_["non_kwargs"] | {"n_clusters": self.n_clusters},
-            "n_clusters_source": self.n_clusters_source,
-            "setup_args": self._setup_args(),
-            "recipe": {
-                "kind": self.recipe.kind,
-                "input_genes": self.recipe.input_genes.tolist(),
-                "genes": self.recipe.genes.tolist(),
-                "excluded": self.recipe.excluded.tolist(),
-                "target_sum": self.recipe.target_sum,
-                "max_value": self.recipe.max_value,
-            },
-            "history": self.history_,
-        }
-        tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
-        tensors |= {f"extra.{name}": tensor for name, tensor in self._extra_tensors().items()}
-        tensors["moments"] = torch.tensor(self.recipe.moments)  # a copy: the module may share its memory
-        tensors["labels"] = torch.from_numpy(self.labels_)
-        write_model(Path(dir_path), state, tensors, overwrite=overwrite)
-
-    @classmethod
-    def load(
-        cls,
-        dir_path: str | Path,
-        adata: AnnData | None = None,
-        *,
-        accelerator: str = "auto",
-        device: int | str = "auto",
-    ) -> Self:
-        """Load a model that :meth:`save` wrote. No code in the files is run.
-
-        Parameters
-        ----------
-        dir_path
-            The folder.
-        adata
-            The training cells, for :meth:`predict` and :meth:`get_latent_representation` without arguments; ``None``
-            loads a model for new cells.
-        accelerator, device
-            Where to put it, as in scvi-tools.
-
-        Returns
-        -------
-        The trained model.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If the folder holds no model, one of another class, or damaged files, or if `adata` has another number of
-            cells than the model was trained on.
-        """
-        folder = Path(dir_path)
-        state, tensors = read_model(folder, cls.__name__)
-        with damage(folder):
-            model, labels = cls._from_file(state, tensors)
-        _, _, target = parse_device_args(
-            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
-        )
-        model.module.to(target)
-        if adata is not None:
-            if adata.n_obs != len(labels):
-                raise ValueError(
-                    f"The model was trained on {len(labels)} cells, but adata has {adata.n_obs}. "
-                    "Load without adata, and pass new cells to predict(adata) or get_latent_representation(adata)."
-                )
-            model._embedding = model._embed_training_cells(adata)
-            model.labels_ = labels
-            model._adata = adata
-        return model
-
-    @classmethod
-    def _from_file(cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[Self, np.ndarray]:
-        """A trained model without cells, and the clusters of its training cells."""
-        check_finite(tensors)
-        labels = tensors.pop("labels").numpy()
-        if labels.ndim != 1 or labels.dtype != np.int64:
-            raise ValueError("labels are not one whole number a cell")
-        weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
-        extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
-        recipe = state["recipe"]
-        model = cls(None, registry={"setup_args": state["setup_args"], "field_registries": {}}, **state["init_params"])
-        names = {name: np.array(recipe[name], dtype=object) for name in ("input_genes", "genes", "excluded")}
-        model.recipe = Recipe(
-            kind=recipe["kind"],
-            target_sum=recipe["target_sum"],
-            max_value=recipe["max_value"],
-            moments=tensors.pop("moments").numpy(),
-            **names,
-        )
-        model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=2)
-        model.n_clusters_source = state["n_clusters_source"]
-        n_found = len(weights["centroids"])  # empty clusters have none
-        if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
-            raise ValueError(f"labels and {n_found} centroids do not fit {model.n_clusters} clusters")
-        model._restore(extra, len(labels))
-        # without memory of its own: the weights are those of the file, or it is refused
-        with torch.device("meta"):
-            model.module = model._new_module()
-        model.module.centroids = model.module.centroids[:n_found]
-        for name, tensor in model.module.state_dict().items():
-            # torch 2.6 takes the first of several values for a scalar
-            found = weights.get(name, tensor)
-            if (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
-                raise ValueError(f"{name} is {found.dtype}, {found.shape}, not {tensor.dtype}, {tensor.shape}")
-        model.module.load_state_dict(weights, assign=True)
-        model.module.eval()
-        model.history_ = {name: np.array(values) for name, values in state["history"].items()}
-        model.is_trained_ = True
-        return model, labels
-
-    def _new_module(self) -> torch.nn.Module:
-        """The network, with fresh weights."""
-        raise NotImplementedError
-
-    @classmethod
-    def convert_legacy_save(cls, *_: Any, **__: Any) -> NoReturn:
-        """Not for these models: it reads pickles, which can run any code."""
-        raise NotImplementedError(f"{cls.__name__} reads no pickles. {cls.__name__}.load reads what save wrote.")
-
-    load_registry = view_setup_args = convert_legacy_save
+def _check_n_clusters(n_clusters: Any, n_cells: int, source: str) -> None:
+    if n_cells < 2:
+        raise ValueError(f"{source} has {n_cells} cell; clustering needs at least 2.")
+    if n_clusters is None:
+        return
+    check_number("n_clusters", n_clusters, integer=True, low=2)
+    if n_clusters > n_cells:
+        raise ValueError(f"n_clusters must be at most the number of cells ({n_cells}), but {n_clusters} was passed.")
 
 
 def cluster_means(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -21,7 +21,26 @@ _HEAD, _NECK = b'{"sha256": "', b'", '
 def write_model(
     folder: Path, state: dict[str, Any], tensors: dict[str, torch.Tensor], *, overwrite: bool, stem: str = "model"
 ) -> None:
-    """Write both files under other names first, so that a failure leaves earlier ones whole."""
+    """Write weights and state. Both are written under other names first, so that a failure leaves earlier ones whole.
+
+    Parameters
+    ----------
+    folder
+        Folder of the files, which is created if it does not exist.
+    state
+        Everything that is not a tensor.
+    tensors
+        The weights.
+    overwrite
+        Replace files that are there.
+    stem
+        Name of the files without their suffixes.
+
+    Raises
+    ------
+    FileExistsError
+        If one of the files exists and `overwrite` is ``False``.
+    """
     weights_path, state_path = _paths(folder, stem)
     if not overwrite and (weights_path.exists() or state_path.exists()):
         raise FileExistsError(f"{folder} holds a model already. Pass overwrite=True to replace it, or another folder.")
@@ -30,7 +49,7 @@ def write_model(
         {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest(), **state}
     )
     folder.mkdir(parents=True, exist_ok=True)
-    weights_part, state_part = _partial(weights_path), _partial(state_path)
+    weights_part, state_part = partial_path(weights_path), partial_path(state_path)
     try:
         _write(weights_part, weights)
         _write(state_part, text)
@@ -39,7 +58,7 @@ def write_model(
         weights_part.unlink(missing_ok=True)
         state_part.unlink(missing_ok=True)
         raise
-    # stopped here, the new state still lies beside the new weights: read_model takes it from there
+    # if saving stops here, read_model takes the new state from its partial file
     os.replace(state_part, state_path)
 
 
@@ -56,8 +75,15 @@ def _paths(folder: Path, stem: str) -> tuple[Path, Path]:
     return folder / f"{stem}.safetensors", folder / f"{stem}.json"
 
 
-def _partial(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
+    """Name under which a file is written before it takes the place of an earlier one."""
     return path.with_name(f".{path.name}.partial")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -92,9 +118,9 @@ def read_model(folder: Path, class_name: str, stem: str = "model") -> tuple[dict
     with damage(folder, stem):
         state = _read_state(state_path)
         digest = hashlib.sha256(weights).hexdigest()
-        if state["weights_sha256"] != digest and _partial(state_path).is_file():
+        if state["weights_sha256"] != digest and partial_path(state_path).is_file():
             # saving was stopped between its two files
-            state = _read_state(_partial(state_path))
+            state = _read_state(partial_path(state_path))
         if state["weights_sha256"] != digest:
             raise ValueError(f"{weights_path.name} has another checksum than {state_path.name} says")
         if state["class"] == class_name:
@@ -123,19 +149,19 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise ValueError if a number is none."""
+    """Raise ValueError if a tensor holds NaN or infinite values."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds values that are NaN or infinite")
 
 
 class _OtherVersion(ValueError):
-    """A format version that this scclu does not read: no damage."""
+    """A format version that this scclu does not read, which is no damage."""
 
 
 @contextmanager
 def damage(folder: Path, stem: str = "model") -> Iterator[None]:
-    """Say of errors inside the block that the files are damaged."""
+    """Turn errors inside the block into a ValueError that says that the files are damaged."""
     try:
         yield
     except _OtherVersion as error:

@@ -40,6 +40,19 @@ def one_at_a_time(function: Callable[_P, _T]) -> Callable[_P, _T]:
     return call
 
 
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A seeded source of random numbers on a device, independent of the global state.
+
+    Parameters
+    ----------
+    seed
+        Seed, such as :func:`~scclu._rng.child_seed` returns.
+    device
+        Device of the tensors that are drawn.
+    """
+    return torch.Generator(device=device).manual_seed(seed)
+
+
 @contextmanager
 def isolated_randomness(random_state: int) -> Iterator[None]:
     """Seed torch, numpy and Python inside the block, and put their global states back afterwards."""

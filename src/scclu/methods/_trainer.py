@@ -12,13 +12,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from scvi.model._utils import parse_device_args
-from scvi.train import Trainer
-from scvi.train._progress import ProgressBar
 from tqdm.auto import tqdm
 
 from scclu.methods._checkpoints import Checkpoint
 from scclu.methods._plan import HistoryPlan
+from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
 
 
 class StderrProgressBar(ProgressBar):

@@ -1,12 +1,15 @@
-"""Figures, to be used as those of :mod:`scanpy.pl`."""
+"""Plotting functions, with the conventions of :mod:`scanpy.pl`."""
 
-from scclu.pl._clusters import choose_n_clusters, cluster_sizes
-from scclu.pl._colors import palette
+from scclu.pl._choose_n_clusters import choose_n_clusters
+from scclu.pl._cluster_sizes import cluster_sizes
 from scclu.pl._confusion import confusion
-from scclu.pl._markers import marker_overlap, top_markers
+from scclu.pl._history import history
+from scclu.pl._marker_overlap import marker_overlap
+from scclu.pl._palette import palette
 from scclu.pl._similarity import similarity
+from scclu.pl._snapshot_metrics import snapshot_metrics
 from scclu.pl._snapshots import snapshots
-from scclu.pl._training import history, snapshot_metrics
+from scclu.pl._top_markers import top_markers
 
 __all__ = [
     "choose_n_clusters",

@@ -1,4 +1,4 @@
-"""Clusters against labels."""
+"""The plot ``confusion``: clusters against labels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics.cluster import contingency_matrix
 
+from scclu._checks import check_choice
+from scclu._labels import read_labels
 from scclu.pl._colors import SEQUENTIAL
-from scclu.pl._figure import finish, heat_map, panels
-from scclu.pl._inputs import categories, check_words, crossed, matched
+from scclu.pl._figure import finish, heat_map, heat_map_size, panels
+from scclu.pl._ordering import match_order
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,36 +31,37 @@ def confusion(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Any:
-    """Cells of each cluster by label, with the best one-to-one match (Hungarian method) on the diagonal.
+    """Plot a confusion matrix of clusters and labels, with the best one-to-one match on the diagonal.
 
-    Clusters keep their order; labels follow their clusters. Clusters or labels without a partner come last.
+    The match is found by the Hungarian method. Clusters keep their order, and labels are in the order of the clusters
+    that they match. Clusters or labels without a match come last.
 
     Parameters
     ----------
     adata
-        Cells with clusters and labels.
+        Annotated data with clusters and labels.
     key
-        Clusters, a column of ``adata.obs``: the rows.
+        Column of ``adata.obs`` with the clusters, plotted as rows.
     labels_key
-        Labels, a column of ``adata.obs``: the columns.
+        Column of ``adata.obs`` with the labels, plotted as columns.
     normalize
-        ``"rows"`` draws shares of each cluster's cells, ``"columns"`` shares of each label's cells, ``"none"`` numbers
-        of cells. The match is always that of the numbers, as in :func:`scclu.metrics.accuracy`.
+        ``"rows"`` shows shares of each cluster's cells, ``"columns"`` shares of each label's cells, ``"none"`` numbers
+        of cells. The match is always computed from numbers of cells, as in :func:`scclu.metrics.accuracy`.
     ax
-        Draw in these axes.
+        Matplotlib axes to draw in; a new figure is made if None.
     show
-        Show the figure; ``None`` is scanpy's setting.
+        Show the figure; scanpy's setting if None.
     return_fig
         Return the figure.
 
     Returns
     -------
-    The figure; or ``None`` if it is shown; or the axes.
+    The figure if `return_fig` is True; None if the figure is shown; otherwise the axes.
 
     Raises
     ------
     TypeError, ValueError
-        If a column is missing, or has missing values, or `normalize` is another word.
+        If a column is missing, has missing values or holds real numbers, or `normalize` is not allowed.
 
     Examples
     --------
@@ -65,9 +69,11 @@ def confusion(
     >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=2)
     >>> ax = scclu.pl.confusion(adata, "cicl", labels_key="cell_type", show=False)
     """
-    check_words("normalize", [normalize], _LABELS)
-    counts = crossed(categories(adata, key), categories(adata, labels_key, argument="labels_key"))
-    rows, columns = matched(counts.to_numpy())
+    check_choice("normalize", normalize, _LABELS)
+    clusters = read_labels(adata, key, argument="key")
+    labels = read_labels(adata, labels_key, argument="labels_key")
+    counts = pd.DataFrame(contingency_matrix(clusters.codes, labels.codes), clusters.categories, labels.categories)
+    rows, columns = match_order(counts.to_numpy())
     counts = counts.iloc[rows, columns]
     table = counts.astype(float)
     if normalize != "none":
@@ -80,7 +86,7 @@ def confusion(
         ],
         dtype=object,
     )
-    figure, (panel,) = panels(ax, 1, 1, figsize=table_size(table))
+    figure, (panel,) = panels(ax, 1, 1, figsize=heat_map_size(table))
     heat_map(
         panel,
         table,
@@ -91,14 +97,3 @@ def confusion(
     )
     panel.set(xlabel=labels_key, ylabel=key)
     return finish(figure, panel, show=show, return_fig=return_fig)
-
-
-def table_size(table: pd.DataFrame) -> tuple[float, float]:
-    """Inches for a heat map with its labels."""
-    n_rows, n_columns = table.shape
-    wide, high = (0.08 * min(40, max(len(str(name)) for name in names)) for names in (table.index, table.columns))
-
-    def side(n: int) -> float:
-        return max(1.5, n * (0.36 if n <= 15 else 0.2))
-
-    return 1.6 + wide + side(n_columns), 0.6 + high + side(n_rows)

@@ -1,4 +1,4 @@
-"""Figures that fit their text."""
+"""Layout of figures: grids of axes, tick labels that fit, heat maps, and what plotting functions return."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
-# points; below the smaller size labels are left out rather than printed
+# Normal and smallest font size in points; labels that do not fit at the smallest size are left out.
 _FONT, _SMALLEST = 9.0, 5.0
-# of a line of text to its font size, with the gap to the next line
+# Height of a line of text, with the gap to the next line, relative to the font size.
 _LINE = 1.25
-# of a character to the font size: digits and capitals of the default font, generously
+# Width of a digit or capital of the default font relative to the font size, rounded up.
 _CHARACTER = 0.68
+# Line styles that tell curves apart without colour.
+LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def panels(
     ax: Axes | None, n_rows: int, n_cols: int, *, figsize: tuple[float, float], **grid: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Axes in a grid, row by row: of a new figure, or in place of `ax`.
+    """Make a grid of axes, in a new figure or in place of `ax`.
 
     Parameters
     ----------
     ax
-        Where to draw; its own frame is hidden if it is divided.
+        Axes to draw in; hidden if they are divided. A new figure is made if None.
     n_rows, n_cols
-        Of the grid.
+        Shape of the grid.
     figsize
-        Of a new figure, in inches.
+        Width and height of a new figure, in inches.
     **grid
-        ``width_ratios``, ``height_ratios``.
+        ``width_ratios`` and ``height_ratios`` of the grid.
+
+    Returns
+    -------
+    The figure, and its axes row by row.
     """
     if ax is None:
         figure = plt.figure(figsize=figsize, layout="constrained")
@@ -47,14 +53,14 @@ def panels(
     if n_rows == n_cols == 1:
         return figure, [ax]
     owner: Any = ax.get_figure(root=False)
-    # within a figure of their own, no text of these panels reaches into the neighbours of `ax`
+    # a subfigure keeps the text of these axes from overlapping the neighbours of `ax`
     inner = owner.add_subfigure(vacate(ax))
     inner_spec = inner.add_gridspec(n_rows, n_cols, **grid)
     return figure, [inner.add_subplot(inner_spec[i, j]) for i in range(n_rows) for j in range(n_cols)]
 
 
 def vacate(ax: Axes) -> SubplotSpec:
-    """Hide axes, and return their place."""
+    """Hide axes and return their position in the figure."""
     ax.set_axis_off()
     place = ax.get_subplotspec()
     if place is not None:
@@ -64,7 +70,7 @@ def vacate(ax: Axes) -> SubplotSpec:
 
 
 def root(ax: Axes) -> Figure:
-    """The figure that axes belong to."""
+    """Top-level figure that axes belong to; raise TypeError or ValueError if there is none."""
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be matplotlib Axes, but a {type(ax).__name__} was passed.")
     figure = ax.get_figure(root=True)
@@ -74,7 +80,7 @@ def root(ax: Axes) -> Figure:
 
 
 def finish(figure: Figure, axes: Any, *, show: bool | None, return_fig: bool) -> Any:
-    """What scanpy's functions return: the figure if it is wanted, nothing if it is shown, else the axes."""
+    """Return the figure if `return_fig`, None after showing it if `show`, and otherwise the axes, as scanpy does."""
     if return_fig:
         return figure
     if sc.settings.autoshow if show is None else show:
@@ -84,26 +90,26 @@ def finish(figure: Figure, axes: Any, *, show: bool | None, return_fig: bool) ->
 
 
 def whole_ticks(ax: Axes) -> None:
-    """Ticks of the x axis at whole numbers."""
+    """Restrict the ticks of the x axis to whole numbers."""
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def lay_out(figure: Figure) -> None:
-    """Put the axes where they will be drawn, without drawing."""
+    """Compute the final positions of the axes without drawing the figure."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
 
 
 def pitch(ax: Axes, axis: Literal["x", "y"], n: int) -> float:
-    """Points from one of `n` evenly spaced items to the next, as `ax` was last laid out."""
+    """Distance between `n` evenly spaced items on an axis in points, for the current layout."""
     figure = root(ax)
     box = ax.get_window_extent()
     return float(box.height if axis == "y" else box.width) * 72 / figure.dpi / max(n, 1)
 
 
 def name_items(ax: Axes, axis: Literal["x", "y"], names: Sequence[str]) -> None:
-    """Tick labels for items at 0, 1, ... as large as they fit; every second, third ... where even small ones do not."""
+    """Label items at 0, 1, ... as large as possible; label every second, third, ... item if small labels overlap."""
     target: Axis = ax.yaxis if axis == "y" else ax.xaxis
     target.set_ticks(range(len(names)), names, fontsize=_FONT)
     ax.tick_params(axis=axis, length=0)
@@ -125,32 +131,43 @@ def name_items(ax: Axes, axis: Literal["x", "y"], names: Sequence[str]) -> None:
 
 
 def spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Positions nearest to increasing `wanted` ones that are at least `gap` apart, between `low` and `high`."""
+    """Move increasing positions as little as possible, to be at least `gap` apart and between `low` and `high`."""
     from sklearn.isotonic import isotonic_regression
 
     steps = gap * np.arange(len(wanted))
     return np.clip(isotonic_regression(wanted - steps), low, max(low, high - steps[-1])) + steps
 
 
+def heat_map_size(table: pd.DataFrame) -> tuple[float, float]:
+    """Width and height of a figure for a heat map with its labels, in inches."""
+    n_rows, n_columns = table.shape
+    wide, high = (0.08 * min(40, max(len(str(name)) for name in names)) for names in (table.index, table.columns))
+
+    def side(n: int) -> float:
+        return max(1.5, n * (0.36 if n <= 15 else 0.2))
+
+    return 1.6 + wide + side(n_columns), 0.6 + high + side(n_rows)
+
+
 def heat_map(
     ax: Axes, table: pd.DataFrame, *, cmap: str, label: str, high: float, low: float = 0, text: np.ndarray | None = None
 ) -> None:
-    """A table as colours from `low` to `high` with a colour bar; `text` is written where it fits.
+    """Draw a table as a heat map with a colour bar.
 
     Parameters
     ----------
     ax
-        Where to draw.
+        Axes to draw in.
     table
-        Its index names the rows.
+        Values; the index and the columns are the tick labels.
     cmap
         Colour map.
     label
-        Of the colour bar.
+        Label of the colour bar.
     high, low
         Values of the last and the first colour.
     text
-        Strings of the same shape as `table`.
+        Strings to write on the cells if they fit, in the shape of `table`.
     """
     image = ax.imshow(table.to_numpy(dtype=float), cmap=cmap, vmin=low, vmax=high, aspect="auto", interpolation="none")
     bar = root(ax).colorbar(image, ax=ax, fraction=0.05, pad=0.02, shrink=min(1.0, 10 / len(table)))
@@ -158,7 +175,7 @@ def heat_map(
     bar.outline.set_visible(False)
     ax.spines[:].set_visible(False)
     names = [str(name) for name in table.index]
-    ax.set_yticks(range(len(names)), names, fontsize=_FONT)  # they take room from the columns
+    ax.set_yticks(range(len(names)), names, fontsize=_FONT)  # row labels take width from the columns
     name_items(ax, "x", [str(name) for name in table.columns])
     name_items(ax, "y", names)
     if text is None:

@@ -1,4 +1,4 @@
-"""Names of categories beside, and numbers in, a scatter plot."""
+"""Legends of scatter plots with many categories."""
 
 from __future__ import annotations
 
@@ -15,18 +15,27 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-# as many colours as are told apart at a glance
+# Largest number of categories that colours alone distinguish.
 _FEW = 8
 _FONT = 8.0
 
 
 def category_legend(ax: Axes, names: Sequence[str], colors: Sequence[str], *, inches: float) -> list[str] | None:
-    """Draw a legend right of `ax`, `inches` high.
+    """Draw a legend at the right of `ax`.
+
+    Parameters
+    ----------
+    ax
+        Axes of the scatter plot.
+    names, colors
+        Names and colours of the categories.
+    inches
+        Height of the legend.
 
     Returns
     -------
-    ``None`` where colours do; else what to write on the categories: their names where these are short, or numbers,
-    which the legend then shows too.
+    None for few categories; otherwise texts to write in the plot: the names of the categories if they are short, or
+    numbers, which the legend then shows too.
     """
     many, short = len(names) > _FEW, max(map(len, names)) <= 3
     marks = None if not many else list(names) if short else [str(i + 1) for i in range(len(names))]
@@ -49,20 +58,20 @@ def category_legend(ax: Axes, names: Sequence[str], colors: Sequence[str], *, in
 
 
 def place_texts(ax: Axes, cells: np.ndarray, groups: np.ndarray, texts: Sequence[str], *, size: float = 7.0) -> None:
-    """Write a text beside each group of cells, where it covers neither cells nor another text.
+    """Write a text beside each group of cells, with as little overlap with cells and other texts as possible.
 
     Parameters
     ----------
     ax
-        Where, with its final limits and laid out.
+        Axes with final limits and position.
     cells
-        Data coordinates, ``(n_cells, 2)``.
+        Data coordinates of the cells, ``(n_cells, 2)``.
     groups
         Group of each cell, ``(n_cells,)`` int.
     texts
-        One a group.
+        Text for each group.
     size
-        Of the font, in points.
+        Font size in points.
     """
     figure = root(ax)
     ax.set_autoscale_on(False)
@@ -93,24 +102,24 @@ def place_texts(ax: Axes, cells: np.ndarray, groups: np.ndarray, texts: Sequence
 def free_place(
     anchor: np.ndarray, half: np.ndarray, points: np.ndarray, taken: np.ndarray, frame: np.ndarray, step: float
 ) -> np.ndarray:
-    """The nearest centre to `anchor` at which a box covers no other box and, if possible, no point.
+    """Find a position for a box near `anchor` that overlaps no other box and as few points as possible.
 
     Parameters
     ----------
     anchor, half
-        Where the box belongs, and half its sides, ``(2,)``.
+        Desired centre of the box and half of its width and height, both ``(2,)``.
     points
-        ``(n, 2)``.
+        Points to avoid, ``(n_points, 2)``.
     taken
-        Lower left and upper right corners of other boxes, ``(n_boxes, 2, 2)``.
+        Lower left and upper right corners of the other boxes, ``(n_boxes, 2, 2)``.
     frame
-        Corners that the box stays in, ``(2, 2)``.
+        Lower left and upper right corner of the region that contains the box, ``(2, 2)``.
     step
-        From one ring of candidates to the next.
+        Unit of distance, by which candidate positions are spaced.
 
     Returns
     -------
-    The centre, ``(2,)``.
+    Centre of the box, ``(2,)``.
     """
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     radii = step * np.arange(1.2, 16, 0.8)

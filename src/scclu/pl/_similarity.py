@@ -1,4 +1,4 @@
-"""Whether an embedding has collapsed."""
+"""The plot ``similarity``: cosine similarity of cells in an embedding."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from scclu.pl._colors import SEQUENTIAL, category_colors, palette
+from scclu._checks import check_number
+from scclu._labels import read_labels
+from scclu.data.matrix import read_matrix
+from scclu.pl._colors import SEQUENTIAL, category_colors
 from scclu.pl._figure import finish, lay_out, panels, root, spread
-from scclu.pl._inputs import categories, check_positive, representation, sample_cells
+from scclu.pl._ordering import sample_cells
+from scclu.pl._palette import palette
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,34 +33,36 @@ def similarity(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Any:
-    """Cosine similarity of cells in an embedding, as heat map and distributions (Fig. 4 of the scSiameseClu paper).
+    """Plot the cosine similarity of cells in an embedding (Fig. 4 of the scSiameseClu paper).
 
-    In a collapsed embedding all pairs are alike: the heat map is of one colour, and pairs of one cluster and of two
-    have the same distribution.
+    The plot has a heat map of all pairs of cells, and the distributions of the similarities within and between
+    clusters. In a collapsed embedding all pairs of cells are similar: the heat map has a single colour, and the two
+    distributions coincide.
 
     Parameters
     ----------
     adata
-        Cells with clusters and an embedding.
+        Annotated data with clusters and an embedding.
     key
-        A column of ``adata.obs``, which orders the cells; in the colours of ``adata.uns[f"{key}_colors"]`` where scanpy
-        has put some.
+        Column of ``adata.obs`` with the clusters, by which the cells are sorted. The colours are those of
+        ``adata.uns[f"{key}_colors"]`` if scanpy has stored any.
     use_rep
-        A key of ``adata.obsm``; ``None`` is ``f"X_{key}"``.
+        Key of ``adata.obsm`` with the embedding; ``f"X_{key}"`` if None.
     n_cells
-        A random sample of as many cells is drawn where there are more; the figure says so.
+        Largest number of cells to plot. If there are more, a random sample is plotted, which the figure states.
     random_state
-        Seed of the sample.
+        Seed for the sample.
     ax
-        Draw in place of these axes, which must be wide: about 9 inches.
+        Matplotlib axes whose place the plot takes, about 9 inches wide; a new figure is made if None.
     show
-        Show the figure; ``None`` is scanpy's setting.
+        Show the figure; scanpy's setting if None.
     return_fig
         Return the figure.
 
     Returns
     -------
-    The figure; or ``None`` if it is shown; or its axes: clusters, heat map and distributions.
+    The figure if `return_fig` is True; None if the figure is shown; otherwise a list of its axes: clusters, heat map
+    and distributions.
 
     Raises
     ------
@@ -69,9 +75,9 @@ def similarity(
     >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=2)
     >>> figure = scclu.pl.similarity(adata, "cicl", n_cells=300, return_fig=True)
     """
-    check_positive("n_cells", n_cells)
-    clusters = categories(adata, key)
-    values = representation(adata, f"X_{key}" if use_rep is None else use_rep)
+    check_number("n_cells", n_cells, integer=True, low=1)
+    clusters = read_labels(adata, key, argument="key")
+    values, _, _ = read_matrix(adata, use_rep=f"X_{key}" if use_rep is None else use_rep)
     rows, sample = sample_cells(adata.n_obs, n_cells, random_state)
     rows = rows[np.argsort(clusters.codes[rows], kind="stable")]
     codes = clusters.codes[rows]
@@ -93,6 +99,7 @@ def similarity(
 
 
 def _draw_distributions(ax: Axes, table: np.ndarray, codes: np.ndarray) -> None:
+    """Draw histograms of the similarities of pairs of cells within and between clusters."""
     first, second = np.triu_indices(len(table), 1)
     same = codes[first] == codes[second]
     pairs = table[first, second]
@@ -123,7 +130,7 @@ def _draw_distributions(ax: Axes, table: np.ndarray, codes: np.ndarray) -> None:
 
 
 def _draw_strip(ax: Axes, codes: np.ndarray, names: list[str], colors: list[str], title: str) -> None:
-    """The clusters as blocks of colour, their names beside the blocks, moved apart where blocks are thin."""
+    """Draw clusters as blocks of colour with their names beside them; names are moved apart if blocks are thin."""
     sizes = np.bincount(codes, minlength=len(names))
     ends = np.cumsum(sizes)
     for start, end, color in zip(ends - sizes, ends, colors, strict=True):
@@ -133,7 +140,7 @@ def _draw_strip(ax: Axes, codes: np.ndarray, names: list[str], colors: list[str]
     figure = root(ax)
     lay_out(figure)
     height = ax.get_window_extent().height * 72 / figure.dpi
-    # where there is no room for all, the largest are named
+    # if there is not enough room for all names, only the largest clusters are named
     named = np.sort(np.argsort(-sizes, kind="stable")[: min(int((sizes > 0).sum()), max(1, int(height / 6.5)))])
     size = float(np.clip(height / len(named) / 1.25, 5, 9))
     gap = 1.25 * size / height * len(codes)

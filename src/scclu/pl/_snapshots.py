@@ -1,4 +1,4 @@
-"""Embeddings over the epochs of a training."""
+"""The plot ``snapshots``: the embedding over the epochs of training."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 
+from scclu._checks import check_choice, check_number
+from scclu._labels import read_labels
+from scclu.data.stored import read_snapshots
 from scclu.pl._colors import category_colors
 from scclu.pl._figure import finish, lay_out, panels
-from scclu.pl._inputs import categories, check_positive, check_words, matched, sample_cells
 from scclu.pl._legends import category_legend, place_texts
-from scclu.pl._training import read_snapshots
+from scclu.pl._ordering import match_order, sample_cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BASES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
-# inches
+# Side of a panel in inches.
 _PANEL = 2.3
 
 
@@ -37,41 +39,44 @@ def snapshots(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Any:
-    """The embedding in two dimensions at several epochs (Fig. 3 of the CICL paper), a row for each colouring.
+    """Plot the embedding in two dimensions at several epochs (Fig. 3 of the CICL paper).
 
-    Each snapshot is laid out anew, from where its cells lay at the snapshot before.
+    There is a column for each snapshot and a row for each colouring. The layout of each snapshot is initialised with
+    that of the previous one.
 
     Parameters
     ----------
     adata
-        Cells that were clustered with ``n_snapshots=``.
+        Annotated data that were clustered with ``n_snapshots=``.
     key
-        Name of the clustering: ``adata.uns[key]["snapshots"]`` is drawn.
+        Name of the clustering: ``adata.uns[key]["snapshots"]`` is plotted.
     color
-        Columns of ``adata.obs`` with labels. `key` itself stands for the clusters of each epoch, under the names of
-        the final clusters that they match best (Hungarian method); ``None`` is `key`. More than eight categories are
-        also numbered in the last panel.
+        Columns of ``adata.obs`` with labels; `key` if None. For `key`, the clusters of each epoch are shown in the
+        colours of the final clusters that they match (Hungarian method). If there are more than eight categories, they
+        are also numbered in the last panel.
     basis
-        ``"umap"``, ``"tsne"`` (as in the paper) or ``"pca"``, on the embedding.
+        Layout of the embedding: ``"umap"``, ``"tsne"`` (as in the paper) or ``"pca"``.
     n_cells
-        A random sample of as many cells is drawn where there are more; the figure says so.
+        Largest number of cells to plot. If there are more, a random sample is plotted, which the figure states.
     random_state
-        Seed of the sample and of the layout.
+        Seed for the sample and the layout.
     ax
-        Draw in place of these axes, which must be large: about 2.3 inches a snapshot, and 2 for the legend.
+        Matplotlib axes whose place the plot takes, about 2.3 inches wide per snapshot and 2 inches for the legend; a
+        new figure is made if None.
     show
-        Show the figure; ``None`` is scanpy's setting.
+        Show the figure; scanpy's setting if None.
     return_fig
         Return the figure.
 
     Returns
     -------
-    The figure; or ``None`` if it is shown; or its axes, a list, row by row.
+    The figure if `return_fig` is True; None if the figure is shown; otherwise a list of its axes, row by row.
 
     Raises
     ------
     TypeError, ValueError
-        If there are no snapshots, if they are of other cells, or if a column is missing or has missing values.
+        If there are no snapshots of these cells, a column is missing, has missing values or holds real numbers, or an
+        argument is not allowed.
 
     Examples
     --------
@@ -79,11 +84,11 @@ def snapshots(
     >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=4, n_snapshots=3)
     >>> figure = scclu.pl.snapshots(adata, "cicl", color=["cicl", "cell_type"], basis="pca", return_fig=True)
     """
-    check_words("basis", [basis], _BASES)
-    check_positive("n_cells", n_cells)
+    check_choice("basis", basis, _BASES)
+    check_number("n_cells", n_cells, integer=True, low=1)
     taken = read_snapshots(adata, key)
     columns = [key] if color is None else [color] if isinstance(color, str) else list(color)
-    groups = [categories(adata, name, argument="color") for name in columns]
+    groups = [read_labels(adata, name, argument="color") for name in columns]
     n = len(taken["epoch"])
     rows, sample = sample_cells(adata.n_obs, n_cells, random_state)
     layouts = _layouts(taken["embedding"][:, rows], basis, random_state)
@@ -93,7 +98,7 @@ def snapshots(
         row = axes[i * n : (i + 1) * n]
         colors = np.array(category_colors(adata, name, len(found.categories)))
         codes = _matched_codes(taken["clusters"], found) if name == key else [found.codes] * n
-        # what is drawn last hides the rest: no category should
+        # a random drawing order, so that no category hides the others
         order = np.random.default_rng(random_state).permutation(len(rows))
         for panel, layout, epoch, code in zip(row, layouts, taken["epoch"], codes, strict=True):
             shades = np.where(code[rows] < 0, "#bbbbbb", colors[code[rows]])
@@ -111,8 +116,7 @@ def snapshots(
         marks.append(category_legend(row[-1], list(found.categories), list(colors), inches=_PANEL))
     lowest = axes[(len(columns) - 1) * n]
     lowest.set_xlabel(f"{_BASES[basis]} of {sample}", loc="left")
-    # now that no legend will move the panels any more
-    lay_out(figure)
+    lay_out(figure)  # the legends are complete, so that positions are final
     for last, found, texts in zip(axes[n - 1 :: n], groups, marks, strict=True):
         if texts is not None:
             place_texts(last, layouts[-1], found.codes[rows], texts)
@@ -120,12 +124,12 @@ def snapshots(
 
 
 def _matched_codes(clusters: np.ndarray, final: pd.Categorical) -> list[np.ndarray]:
-    """Clusters of each epoch, numbered as the final clusters that they match; -1 without a match."""
+    """Number the clusters of each epoch as the final clusters that they match; -1 without a match."""
     codes = []
     for labels in clusters:
         table = np.zeros((int(labels.max()) + 1, len(final.categories)), dtype=np.int64)
         np.add.at(table, (labels, final.codes), 1)
-        rows, columns = matched(table)
+        rows, columns = match_order(table)
         n = min(table.shape)
         new = np.full(len(table), -1)
         new[rows[:n]] = columns[:n]
@@ -134,10 +138,11 @@ def _matched_codes(clusters: np.ndarray, final: pd.Categorical) -> list[np.ndarr
 
 
 def _layouts(embeddings: np.ndarray, basis: str, seed: int) -> list[np.ndarray]:
+    """Lay out each snapshot in two dimensions, ``(n_cells, 2)``, aligned with the previous one."""
     layouts: list[np.ndarray] = []
     for values in embeddings:
         layout = _layout(values, basis, seed, layouts[-1] if layouts else None)
-        if layouts:  # the nearest rotation or reflection: both are arbitrary
+        if layouts:  # rotation and reflection are arbitrary: choose those nearest to the previous layout
             left, _, right = np.linalg.svd((layout - layout.mean(0)).T @ (layouts[-1] - layouts[-1].mean(0)))
             layout = (layout - layout.mean(0)) @ (left @ right)
         layouts.append(layout)
@@ -145,19 +150,19 @@ def _layouts(embeddings: np.ndarray, basis: str, seed: int) -> list[np.ndarray]:
 
 
 def _layout(values: np.ndarray, basis: str, seed: int, start: np.ndarray | None) -> np.ndarray:
-    """Two dimensions, ``(n_cells, 2)``."""
+    """Lay out one snapshot in two dimensions, ``(n_cells, 2)``, from the positions `start` if given."""
     from sklearn.decomposition import PCA
 
     n_cells = len(values)
     components = PCA(min(2, *values.shape), random_state=seed).fit_transform(values)
     components = np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
-    if basis == "pca" or n_cells < 6:  # neighbour graphs of fewer cells have no layout
+    if basis == "pca" or n_cells < 6:  # UMAP and t-SNE need more cells
         return components
     if start is None:
         start = components
     start = (start / max(float(start.std()), 1e-9)).astype(np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of umap, about threads and seeds
+        warnings.simplefilter("ignore")  # umap warns about threads and seeds
         if basis == "tsne":
             from sklearn.manifold import TSNE
 

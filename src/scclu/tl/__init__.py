@@ -1,10 +1,12 @@
-"""Tools: AnnData in, AnnData written."""
+"""Tools: functions that read an AnnData and write results into it."""
 
+from scclu.tl._align_labels import align_labels
 from scclu.tl._annotate import annotate
 from scclu.tl._choose_n_clusters import choose_n_clusters
 from scclu.tl._cicl import cicl
-from scclu.tl._classify import classify, fit_classifier
-from scclu.tl._compare import align_labels, compare
+from scclu.tl._classify import classify
+from scclu.tl._compare import compare
+from scclu.tl._fit_classifier import fit_classifier
 from scclu.tl._scsiameseclu import scsiameseclu
 
 __all__ = [

@@ -1,33 +1,29 @@
-"""Name clusters by their markers."""
+"""The tool ``annotate``: cell types of clusters."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu._checks import check_number
-from scclu._labels import as_column, check_key, read_labels
-from scclu.annotate.markers import comparable_groups, marker_scores, overlap_scores, top_markers
+from scclu._checks import check_key, check_name, check_number, listed
+from scclu._labels import as_column, read_labels
+from scclu.annotate.evidence import Expression, TypeScores, check_comparable
+from scclu.annotate.markers import score_by_markers
+from scclu.annotate.ranking import comparable_groups
+from scclu.annotate.reference import score_by_reference
 from scclu.data.lognorm import log_normalised
-from scclu.data.matrix import GeneMatch, Matrix, listed, match_genes
 from scclu.methods._randomness import one_at_a_time
 from scclu.tl._write import h5ad_safe, write_results
 
 logger = logging.getLogger(__name__)
 
 _MIN_SCORE = {"reference": 0.4, "markers": 0.5}
-
-
-class _Expression(NamedTuple):
-    matrix: Matrix
-    names: np.ndarray
-    source: str
 
 
 @one_at_a_time
@@ -46,54 +42,55 @@ def annotate(
     unassigned: str = "Unknown",
     copy: bool = False,
 ) -> AnnData | None:
-    """Name each cluster after the cell type that its markers fit best.
+    """Assign a cell type to each cluster by its marker genes.
 
-    With a labelled `reference`, a cluster's score for a type is the number of genes that are among the leading
-    `n_genes` of both, over `n_genes` (Fig. 5 of the scSiameseClu paper); both are ranked on the shared genes by
-    :func:`scanpy.tl.rank_genes_groups` (t-test against all other cells, higher genes only). With `markers`, it is the
-    mean, over a type's genes, of the cluster's mean log-normalised expression, z-scored over the clusters: 0 is an
-    average cluster. Several clusters can be of one type. Scores compare clusters, so at least two are needed, and a
-    type that all clusters belong to is not recognised by `markers`.
+    Each cluster gets the type with the highest score. With a labelled `reference`, the score is the number of genes
+    that are among the leading `n_genes` of both the cluster and the type, divided by `n_genes` (Fig. 5 of the
+    scSiameseClu paper); genes are ranked on the shared genes by :func:`scanpy.tl.rank_genes_groups` (t-test against
+    all other cells, only genes with higher expression). With `markers`, the score is the cluster's mean log-normalised
+    expression of each of the type's genes, z-scored over the clusters and averaged over the genes: 0 is an average
+    cluster. Several clusters can get the same type. Because scores compare clusters, at least two clusters are needed,
+    and `markers` do not recognise a type that all clusters belong to.
 
     Parameters
     ----------
     adata
-        Cells x genes. Log-normalised values are taken from ``X``, a layer or raw, or made from counts on a private
-        copy; which is logged.
+        Annotated data, cells x genes. Log-normalised values are read from ``X``, a layer or raw, or computed from
+        counts on a copy; the source is logged.
     groupby
-        Clusters: a column of ``adata.obs``. Clusters of one cell have no markers and stay `unassigned`.
+        Column of ``adata.obs`` with the clusters. Clusters of one cell have no markers and stay `unassigned`.
     reference
-        Labelled cells, read as `adata` is. Types of one cell are left out.
+        Annotated data with known cell types, read in the same way. Types of one cell are left out.
     reference_key
-        Their types: a column of ``reference.obs``.
+        Column of ``reference.obs`` with the cell types.
     markers
-        Genes of each type, in place of a reference.
+        Maps cell types to their marker genes; used instead of a reference.
     n_genes
-        Markers of a cluster and of a type of the reference (all shared genes, where there are fewer).
+        Number of markers per cluster and per type of the reference; all shared genes if there are fewer.
     min_score
-        A cluster whose best score is lower stays `unassigned`. ``None`` is 0.4 for a reference (20 of 50 genes) and 0.5
-        for markers (half a standard deviation above the average cluster; a type that four in five clusters are of
-        reaches no more).
+        A cluster whose highest score is lower stays `unassigned`. If None, 0.4 for a reference (20 of 50 genes) and
+        0.5 for markers (half a standard deviation above the average cluster; a type that four in five clusters belong
+        to does not score higher).
     layer, reference_layer
-        Read this layer of `adata`, of `reference`, and nothing else.
+        Layer of `adata` and of `reference` to read instead.
     key_added
-        Name of the results; ``None`` is ``f"{groupby}_annotation"``.
+        Key under which results are stored; ``f"{groupby}_annotation"`` if None.
     unassigned
-        Name of what is not recognised.
+        Name for clusters that are not recognised.
     copy
-        Write to a copy and return it.
+        Return a copy with the results instead of writing to `adata`.
 
     Returns
     -------
-    ``None``, or the copy. Written are
+    None, or the copy if `copy` is True. Sets the following fields:
 
     ``adata.obs[key_added]``
-        Types, categorical.
+        Cell types, categorical.
     ``adata.uns[key_added]``
         ``"scores"``, ``(n_clusters, n_types)`` float64, 0 for a cluster of one cell; ``"clusters"`` and ``"types"``,
-        its rows and columns; ``"names"``, the type given to each cluster; ``"unmatched_genes"``, the genes of the
-        reference or of `markers` that `adata` lacks; ``"case_matched_genes"``, such as ``"CD3E -> Cd3e"``;
-        ``"unmatched_types"``, those left out; ``"params"``.
+        the names of its rows and columns; ``"names"``, the type of each cluster; ``"unmatched_genes"``, genes of the
+        reference or of `markers` that are not in `adata`; ``"case_matched_genes"``, such as ``"CD3E -> Cd3e"``;
+        ``"unmatched_types"``, types that were left out; ``"params"``.
 
     Warns
     -----
@@ -103,8 +100,8 @@ def annotate(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what it must be, labels are missing, there are no two clusters of two or more cells, or no
-        genes are shared. `adata` is then unchanged.
+        If an argument is not allowed, labels are missing, there are no two clusters of which one has two cells, or
+        there are no shared genes. `adata` is then unchanged.
 
     Examples
     --------
@@ -114,61 +111,49 @@ def annotate(
     >>> adata.obs["guess"].cat.categories.tolist()
     ['B', 'NK', 'monocyte', 'Unknown']
     """
-    kind = _check_evidence(reference, markers)
+    evidence = _check_evidence(reference, markers)
     labels = read_labels(adata, groupby, argument="groupby")
     key = check_key(f"{groupby}_annotation" if key_added is None else key_added, groupby)
     check_number("n_genes", n_genes, integer=True, low=1)
-    threshold = _MIN_SCORE[kind] if min_score is None else float(check_number("min_score", min_score))
-    if not isinstance(unassigned, str) or not unassigned:
-        raise TypeError(f"unassigned must be a name, but {unassigned!r} was passed.")
-    _check_comparable(labels, f"adata.obs[{groupby!r}]")
-    expression = _Expression(*log_normalised(adata, layer=layer))
+    threshold = _MIN_SCORE[evidence] if min_score is None else float(check_number("min_score", min_score))
+    check_name("unassigned", unassigned)
+    check_comparable(labels, f"adata.obs[{groupby!r}]")
+    expression = Expression(*log_normalised(adata, layer=layer))
     if reference is not None:
-        scores, match, lost = _against_reference(
-            expression, labels, reference, reference_key, layer=reference_layer, n_genes=n_genes
-        )
+        types = read_labels(reference, reference_key, argument="reference_key", source="reference")
+        check_comparable(types, f"reference.obs[{reference_key!r}]")
+        other = Expression(*log_normalised(reference, layer=reference_layer))
+        scores = score_by_reference(expression, labels, other, types, n_genes)
     else:
-        scores, match, lost = _against_markers(expression, labels, markers or {})
-    names = (
-        _best(scores, threshold, unassigned).reindex(labels.categories, fill_value=unassigned).to_numpy(dtype=object)
-    )
-    scores = scores.reindex(labels.categories, fill_value=0.0)
+        scores = score_by_markers(expression, labels, markers or {})
+    best = scores.table.idxmax(axis=1).where(scores.table.max(axis=1) >= threshold, unassigned)
+    names = best.reindex(labels.categories, fill_value=unassigned).to_numpy(dtype=object)
     single = sorted(set(labels.categories) - set(comparable_groups(labels)))
     if single:
-        _warn(f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.")
-
+        warnings.warn(
+            f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.", UserWarning, stacklevel=3
+        )
+    params = {
+        "groupby": groupby,
+        "evidence": evidence,
+        "reference_key": None if reference is None else reference_key,
+        "n_genes": n_genes,
+        "min_score": threshold,
+        "unassigned": unassigned,
+        "values": expression.source,
+    }
     adata = write_results(
         adata,
         copy=copy,
-        obs={key: as_column(names[labels.codes], list(scores.columns), unassigned)},
-        uns={
-            key: {
-                "params": h5ad_safe(
-                    {
-                        "groupby": groupby,
-                        "evidence": kind,
-                        "reference_key": None if reference is None else reference_key,
-                        "n_genes": n_genes,
-                        "min_score": threshold,
-                        "unassigned": unassigned,
-                        "values": expression.source,
-                    }
-                ),
-                "scores": scores.to_numpy(dtype=np.float64),
-                "clusters": np.array(scores.index, dtype=str),
-                "types": np.array(scores.columns, dtype=str),
-                "names": names.astype(str),
-                "unmatched_genes": np.array(match.unmatched, dtype=str),
-                "case_matched_genes": np.array([f"{a} -> {b}" for a, b in match.by_case.items()], dtype=str),
-                "unmatched_types": np.array(lost, dtype=str),
-            }
-        },
+        obs={key: as_column(names[labels.codes], list(scores.table.columns), unassigned)},
+        uns={key: {"params": h5ad_safe(params), **_as_arrays(scores, labels, names)}},
     )
     logger.info("Wrote obs[%r] and uns[%r].", key, key)
     return adata if copy else None
 
 
 def _check_evidence(reference: Any, markers: Any) -> str:
+    """Return ``"reference"`` or ``"markers"``, whichever was passed; raise unless it is exactly one."""
     if (reference is None) == (markers is None):
         both = "neither was" if reference is None else "both were"
         raise ValueError(f"Pass either reference (labelled cells) or markers ({{type: genes}}), but {both} passed.")
@@ -184,86 +169,15 @@ def _check_evidence(reference: Any, markers: Any) -> str:
     return "markers"
 
 
-def _check_comparable(labels: pd.Categorical, source: str) -> None:
-    groups = comparable_groups(labels)
-    if len(labels.categories) < 2 or not groups:
-        raise ValueError(
-            f"{source} has {len(labels.categories)} groups, {len(groups)} of them with two or more cells; markers are "
-            "found by comparison and need two groups, of which at least one has two cells."
-        )
-
-
-def _against_reference(
-    expression: _Expression,
-    labels: pd.Categorical,
-    reference: AnnData,
-    reference_key: str,
-    *,
-    layer: str | None,
-    n_genes: int,
-) -> tuple[pd.DataFrame, GeneMatch, list[str]]:
-    """Overlap of markers on the shared genes."""
-    types = read_labels(reference, reference_key, argument="reference_key", source="reference")
-    _check_comparable(types, f"reference.obs[{reference_key!r}]")
-    other = _Expression(*log_normalised(reference, layer=layer))
-    match = match_genes(other.names, expression.names)
-    _check_found(match, other.names, expression.names, "reference")
-    logger.info("%d genes are shared, of %d in the reference.", len(match.found), len(other.names))
-    theirs = pd.Index(other.names).get_indexer(list(match.found))
-    mine = pd.Index(expression.names).get_indexer(list(match.found.values()))
-    shared = np.array(list(match.found.values()), dtype=object)
-    n_genes = min(n_genes, len(shared))
-    scores = overlap_scores(
-        top_markers(expression.matrix[:, mine], shared, labels, n_genes),
-        top_markers(other.matrix[:, theirs], shared, types, n_genes),
-        n_genes,
-    )
-    lost = [name for name in types.categories if name not in scores.columns]
-    if lost:
-        _warn(f"Types of one cell in the reference have no markers and are left out: {listed(lost)}.")
-    return scores, match, lost
-
-
-def _against_markers(
-    expression: _Expression, labels: pd.Categorical, markers: Mapping[str, Sequence[str]]
-) -> tuple[pd.DataFrame, GeneMatch, list[str]]:
-    """Z-scores of the markers that are there."""
-    if len(comparable_groups(labels)) < 2:
-        raise ValueError("Markers are scored by comparing clusters: two of them need two or more cells.")
-    wanted = [gene for genes in markers.values() for gene in genes]
-    match = match_genes(wanted, expression.names)
-    _check_found(match, wanted, expression.names, "markers")
-    if match.unmatched:
-        _warn(
-            f"{len(match.unmatched)} of {len(set(wanted))} markers are not among the genes of {expression.source}, or "
-            f"are there in several spellings: {listed(match.unmatched)}."
-        )
-    found = {
-        str(name): list(dict.fromkeys(match.found[gene] for gene in genes if gene in match.found))
-        for name, genes in markers.items()
+def _as_arrays(scores: TypeScores, labels: pd.Categorical, names: np.ndarray) -> dict[str, np.ndarray]:
+    """Convert scores, and the name of each cluster, to arrays that h5ad files can hold."""
+    table = scores.table.reindex(labels.categories, fill_value=0.0)
+    return {
+        "scores": table.to_numpy(dtype=np.float64),
+        "clusters": np.array(table.index, dtype=str),
+        "types": np.array(table.columns, dtype=str),
+        "names": names.astype(str),
+        "unmatched_genes": np.array(scores.genes.unmatched, dtype=str),
+        "case_matched_genes": np.array([f"{a} -> {b}" for a, b in scores.genes.by_case.items()], dtype=str),
+        "unmatched_types": np.array(scores.missing_types, dtype=str),
     }
-    lost = [name for name, genes in found.items() if not genes]
-    if lost:
-        _warn(f"Types without any gene here are left out: {listed(lost)}.")
-    kept = {name: genes for name, genes in found.items() if genes}
-    return marker_scores(expression.matrix, expression.names, labels, kept), match, lost
-
-
-def _check_found(match: GeneMatch, wanted: Sequence[str] | np.ndarray, there: np.ndarray, what: str) -> None:
-    if not match.found:
-        raise ValueError(
-            f"{what} and adata have no genes in common: {what} has {listed(wanted[:3])}, adata {listed(there[:3])}. "
-            "Bring both to the same kind of names (symbols, or Ensembl identifiers)."
-        )
-    if match.by_case:
-        pairs = [f"{a} -> {b}" for a, b in match.by_case.items()]
-        _warn(f"{len(pairs)} genes of {what} match only when case is ignored: {listed(pairs)}.")
-
-
-def _best(scores: pd.DataFrame, threshold: float, unassigned: str) -> pd.Series:
-    """Name of each cluster that has scores."""
-    return scores.idxmax(axis=1).where(scores.max(axis=1) >= threshold, unassigned)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""The number of clusters of an embedding, with the evidence."""
+"""The tool ``choose_n_clusters``: an estimate of the number of clusters of an embedding."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scclu._checks import check_number
-from scclu._labels import check_key
+from scclu._checks import check_key, check_seed
 from scclu.cluster.n_clusters import find_n_clusters, most_clusters
 from scclu.data.matrix import canonical_order, read_matrix
 from scclu.methods._randomness import one_at_a_time
@@ -31,51 +30,50 @@ def choose_n_clusters(
     random_state: int = 0,
     copy: bool = False,
 ) -> int | tuple[int, AnnData]:
-    """Choose the number of clusters of an embedding, without labels.
+    """Estimate the number of clusters of an embedding, without labels.
 
-    The number of Leiden communities at a coarse resolution (0.15) and at a fine one (0.6) bound the search. Between
-    them the k is chosen at which Gaussian mixtures with a shared covariance have the highest product of stability and
-    silhouette. ``tl.cicl`` and ``tl.scsiameseclu`` use the same rule, on principal components of their input, where no
-    `n_clusters` is given. At most 1,500 cells are looked at, a random sample of which the size is logged: types of
-    less than about 1 % of the cells do not count. The evidence is there to be overruled: see
-    :func:`scclu.pl.choose_n_clusters`.
+    The search is limited to the range between the numbers of Leiden communities at a coarse resolution (0.15) and at
+    a fine one (0.6). In this range, the k is chosen for which Gaussian mixtures with a shared covariance have the
+    highest product of stability and silhouette. ``tl.cicl`` and ``tl.scsiameseclu`` apply the same rule to principal
+    components of their input if `n_clusters` is None. At most 1,500 randomly sampled cells are used, and their number
+    is logged; cell types with less than about 1 % of the cells have no influence. Plot the scores with
+    :func:`scclu.pl.choose_n_clusters` before relying on the estimate.
 
     Parameters
     ----------
     adata
-        Cells with an embedding.
+        Annotated data with an embedding.
     use_rep
-        The embedding: a key of ``adata.obsm``, such as ``"X_pca"`` or ``"X_cicl"``.
+        Key of ``adata.obsm`` with the embedding, such as ``"X_pca"`` or ``"X_cicl"``.
     k_range
         Smallest and largest number of clusters to try, at least 2 and at most 80 % of the cells.
     key_added
-        Name of the results.
+        Key of ``adata.uns`` under which results are stored.
     random_state
-        Seed; the same seed on the same machine gives the same number, in whatever order the cells are.
+        Seed. The same seed on the same machine gives the same number for any order of the cells.
     copy
-        Write to a copy and return it after the number.
+        Write to a copy, and return it after the number.
 
     Returns
     -------
-    The number of clusters; with `copy`, also the copy. Written is ``adata.uns[key_added]``:
+    The number of clusters; with `copy`, a tuple of the number and the copy. Sets ``adata.uns[key_added]`` with:
 
     ``"k"``
-        The number.
+        The number of clusters.
     ``"leiden_k"``
-        Communities that Leiden finds on the same cells at resolution 1.
+        Number of Leiden communities of the same cells at resolution 1.
     ``"table"``
-        One row a k: ``"k"``; ``"stability"`` and ``"stability_sd"``, mean and standard deviation of the adjusted Rand
-        index between mixtures that were fitted to random draws of 80 % of the cells, from different seeds; and
-        ``"silhouette"``.
+        Data frame with one row for each k: ``"k"``; ``"stability"`` and ``"stability_sd"``, the mean and standard
+        deviation of the adjusted Rand index between mixtures that were fitted to random draws of 80 % of the cells
+        with different seeds; and ``"silhouette"``.
     ``"params"``
-        The arguments, ``"n_cells"``, the cells looked at, and ``"leiden_range"``, the two numbers that bounded the
-        search.
+        The arguments; ``"n_cells"``, the number of cells used; and ``"leiden_range"``, the limits of the search.
 
     Raises
     ------
     TypeError, ValueError
-        If the embedding is missing or holds anything but finite numbers, or an argument is not what it must be. `adata`
-        is then unchanged.
+        If the embedding is missing or has values that are not finite numbers, or an argument is not allowed. `adata` is
+        then unchanged.
 
     Examples
     --------
@@ -89,13 +87,13 @@ def choose_n_clusters(
     if not isinstance(use_rep, str):
         raise TypeError(f"use_rep must be a key of adata.obsm, but {use_rep!r} was passed.")
     check_key(key_added)
-    check_number("random_state", random_state, integer=True, low=0, below=2**32)
+    check_seed("random_state", random_state)
     embedding, _, source = read_matrix(adata, layer=None, use_rep=use_rep)
     k_range = _check_range(k_range, len(embedding), source)
     order = canonical_order(embedding)[np.random.default_rng(random_state).permutation(len(embedding))]
     found = find_n_clusters(embedding[order], k_range=k_range, random_state=random_state)
     logger.info(
-        "%d clusters, found on %d of %d cells of %s (Leiden at resolution 1: %d). Wrote uns[%r].",
+        "%d clusters, estimated from %d of %d cells of %s (Leiden at resolution 1: %d). Wrote uns[%r].",
         found.k,
         found.n_cells,
         len(embedding),
@@ -120,6 +118,7 @@ def choose_n_clusters(
 
 
 def _check_range(k_range: Any, n_cells: int, source: str) -> tuple[int, int]:
+    """Return `k_range` as a pair of integers; raise if it is not allowed for the `n_cells` cells of `source`."""
     try:
         low, high = k_range
     except (TypeError, ValueError):
@@ -133,7 +132,7 @@ def _check_range(k_range: Any, n_cells: int, source: str) -> tuple[int, int]:
     most = most_clusters(n_cells)
     if high > most:
         raise ValueError(
-            f"k_range must end at {most} or below (80 % of the cells that are looked at) for the {n_cells} cells of "
+            f"k_range must end at {most} or below (80 % of the cells that are used) for the {n_cells} cells of "
             f"{source}, but {k_range!r} was passed. Pass k_range=({min(low, most)}, {most}) or less."
         )
     return int(low), int(high)

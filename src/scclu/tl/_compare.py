@@ -1,125 +1,41 @@
-"""Clusterings beside each other."""
+"""The tool ``compare``: agreement of clusterings with each other and with labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics.cluster import contingency_matrix
 
 from scclu import metrics
-from scclu._labels import as_column, check_key, read_labels
-from scclu.tl._write import h5ad_safe, write_results
+from scclu._labels import read_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def align_labels(
-    adata: AnnData, key: str, reference_key: str, *, key_added: str | None = None, copy: bool = False
-) -> AnnData | None:
-    """Rename clusters after those of another clustering that they share most cells with.
-
-    The match is one to one and maximises the number of cells whose names agree (Hungarian method). A cluster without a
-    partner keeps its name, with `key` before it (``"cicl_3"``) if the reference has that name too. The cells of each
-    cluster stay the same.
-
-    Parameters
-    ----------
-    adata
-        Cells with both clusterings.
-    key
-        The clusters to rename: a column of ``adata.obs``.
-    reference_key
-        The names to take: another column.
-    key_added
-        Name of the result; ``None`` is ``f"{key}_aligned"``.
-    copy
-        Write to a copy and return it.
-
-    Returns
-    -------
-    ``None``, or the copy. Written are
-
-    ``adata.obs[key_added]``
-        The renamed clusters, categorical, in the order of the reference.
-    ``adata.uns[key_added]``
-        ``"overlap"``, cells in each cluster and each cluster of the reference, ``(n_clusters, n_reference)`` int64;
-        ``"clusters"`` and ``"reference"``, its rows and columns; ``"names"``, the new name of each cluster;
-        ``"params"``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a column is missing or has missing values, or `key_added` is one of the two. `adata` is then unchanged.
-
-    Examples
-    --------
-    >>> adata = scclu.datasets.pbmc68k_reduced()
-    >>> adata.obs["clusters"] = adata.obs["cell_type"].cat.rename_categories(lambda name: name[::-1])
-    >>> scclu.tl.align_labels(adata, "clusters", "cell_type")
-    >>> bool((adata.obs["clusters_aligned"] == adata.obs["cell_type"]).all())
-    True
-    """
-    labels = read_labels(adata, key, argument="key")
-    reference = read_labels(adata, reference_key, argument="reference_key")
-    key_added = check_key(f"{key}_aligned" if key_added is None else key_added, key, reference_key)
-    overlap = contingency_matrix(labels.codes, reference.codes)
-    partners = {
-        row: str(reference.categories[column])
-        for row, column in zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
-        if overlap[row, column] > 0
-    }
-    order = [str(name) for name in reference.categories]
-    names = np.empty(len(labels.categories), dtype=object)
-    for row, name in enumerate(map(str, labels.categories)):
-        if row not in partners:
-            while name in order:
-                name = f"{key}_{name}"
-            order.append(name)
-        names[row] = partners.get(row, name)
-    adata = write_results(
-        adata,
-        copy=copy,
-        obs={key_added: as_column(names[labels.codes], order, unassigned="")},
-        uns={
-            key_added: {
-                "params": h5ad_safe({"key": key, "reference_key": reference_key}),
-                "overlap": overlap.astype(np.int64),
-                "clusters": np.array(labels.categories, dtype=str),
-                "reference": np.array(reference.categories, dtype=str),
-                "names": names.astype(str),
-            }
-        },
-    )
-    return adata if copy else None
-
-
 def compare(adata: AnnData, keys: Sequence[str], labels_key: str | None = None) -> pd.DataFrame:
-    """How far clusterings of the same cells agree, with each other and with labels.
+    """Agreement of clusterings of the same cells with each other and, optionally, with known labels.
 
     Parameters
     ----------
     adata
-        Cells with the clusterings; nothing is written.
+        Annotated data with the clusterings; nothing is written.
     keys
-        The clusterings: columns of ``adata.obs``.
+        Columns of ``adata.obs`` with the clusterings.
     labels_key
-        A column of known types, if there is one. It is used for these figures only.
+        Column of ``adata.obs`` with known cell types, which are used only for the scores returned here.
 
     Returns
     -------
-    One row a clustering, and one column a clustering with the adjusted Rand index of the two. With labels, three
-    columns follow: ``f"{labels_key}: ARI"``, ``f"{labels_key}: NMI"`` (arithmetic) and ``f"{labels_key}: ACC"``, as
-    in :mod:`scclu.metrics`.
+    Table with a row for each clustering. It has one column for each clustering with the adjusted Rand index of the
+    two. With labels, it also has the columns ``f"{labels_key}: ARI"``, ``f"{labels_key}: NMI"`` (arithmetic mean of
+    the entropies) and ``f"{labels_key}: ACC"``, computed by :mod:`scclu.metrics`.
 
     Raises
     ------
     TypeError, ValueError
-        If `keys` is no list of different columns, or a column is missing or has missing values.
+        If `keys` is not a list of different columns, or a column is missing, has missing values or holds real numbers.
 
     Examples
     --------

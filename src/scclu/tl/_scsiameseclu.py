@@ -36,11 +36,11 @@ def scsiameseclu(
     return_model: bool = False,
     **model_kwargs: Any,
 ) -> AnnData | ScSiameseClu | tuple[AnnData, ScSiameseClu] | None:
-    """Cluster cells by siamese autoencoders of expression and cell graph, with optimal transport.
+    """Cluster cells with siamese autoencoders of expression and cell graph and optimal transport.
 
-    The same as :meth:`ScSiameseClu.setup_anndata <scclu.model.ScSiameseClu.setup_anndata>`,
-    :class:`~scclu.model.ScSiameseClu`, :meth:`~scclu.model.ScSiameseClu.train` and writing the results. No column of
-    ``adata.obs`` is read.
+    Equivalent to :meth:`ScSiameseClu.setup_anndata <scclu.model.ScSiameseClu.setup_anndata>`,
+    :class:`~scclu.model.ScSiameseClu`, :meth:`~scclu.model.ScSiameseClu.train` and writing the results to `adata`. No
+    column of ``adata.obs`` is read.
 
     Parameters
     ----------
@@ -48,30 +48,30 @@ def scsiameseclu(
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
         other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
     n_clusters
-        K; ``None`` finds it on principal components of the input, by the rule of
-        :func:`~scclu.tl.choose_n_clusters`, and logs it.
+        Number of clusters K; ``None`` estimates it from principal components of the input as
+        :func:`~scclu.tl.choose_n_clusters` does, and logs it.
     layer
-        Use this layer in place of ``X``.
+        Key of ``adata.layers`` to use instead of ``X``.
     use_rep
-        Use this key of ``adata.obsm`` in place of genes.
+        Key of ``adata.obsm`` to use instead of genes.
     counts_layer
-        Raw counts for the ZINB loss; ``None`` takes ``layers["counts"]``, else ``X`` (or `layer`) if it holds counts.
-        ``zinb_weight=0`` does without.
+        Layer with raw counts for the ZINB loss; ``None`` uses ``layers["counts"]``, else ``X`` (or `layer`) if it
+        contains counts. ``zinb_weight=0`` disables the loss.
     neighbors_key
-        Use the graph that ``adata.uns[neighbors_key]`` points to, as :func:`scanpy.pp.neighbors` writes it, without
-        weights and directions; ``None`` joins cells to their nearest by Pearson correlation.
+        Key of ``adata.uns``, as written by :func:`scanpy.pp.neighbors`, of a graph to use, without its weights and
+        directions; ``None`` builds a graph of nearest neighbours by Pearson correlation.
     preset
-        ``"default"`` or ``"paper"``: the settings that are not given.
+        Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
     max_epochs, batch_size, accelerator, devices, precision, n_snapshots, checkpoint_dir
         As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
     key_added
-        Name of the results.
+        Key under which the results are stored.
     random_state
-        Seed; the same seed on the same machine gives the same clusters.
+        Random seed; the same seed gives the same clusters on the same machine.
     copy
-        Write to a copy and return it.
+        Write the results to a copy of `adata` and return the copy.
     return_model
-        Return the trained model (after the copy, if there is one).
+        Return the trained model (after the copy, if `copy` is true).
     **model_kwargs
         Further arguments of :class:`~scclu.model.ScSiameseClu`.
 

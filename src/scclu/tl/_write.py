@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu._labels import check_key
+from scclu._checks import check_key
 from scclu.data.disk import is_on_disk
 from scclu.data.matrix import gene_names, in_memory, select_matrix
 from scclu.data.neighbors import select_neighbors
 from scclu.methods._base import ClusteringModel
+from scclu.methods._scvi import release
 
 logger = logging.getLogger(__name__)
 
@@ -160,18 +161,11 @@ def train_model(
         model = cls(shell, n_clusters, **model_kwargs)
         model.train(**train_kwargs)
     except BaseException:
-        _let_go(cls, shell)
+        release(cls, shell)
         raise
     # Lightning's trainers are cycles of references, and would hold the cells until the collector comes by
     gc.collect()
     return model
-
-
-def _let_go(cls: type[ClusteringModel], shell: AnnData) -> None:
-    """Take `shell` out of scvi-tools' registers, which would keep it, and the user's matrix, while Python runs."""
-    for register in (cls._setup_adata_manager_store, *cls._per_instance_manager_store.values()):
-        for key in [key for key, manager in register.items() if manager.adata is shell]:
-            del register[key]
 
 
 def write_clusters(
@@ -184,7 +178,7 @@ def write_clusters(
         embedding = model.get_latent_representation()
     finally:
         if not return_model:
-            _let_go(type(model), model.adata)
+            release(type(model), model.adata)
     n_clusters = int(labels.max()) + 1
     about = {
         "params": h5ad_safe(params),

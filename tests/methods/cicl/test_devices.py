@@ -29,7 +29,8 @@ _SCRIPT = """
     adata = simulated_counts(301)
     model = scclu.tl.cicl(adata, 3, devices=2, strategy="ddp", checkpoint_dir="state", return_model=True, **{call})
     state = {{name: value.numpy() for name, value in model.module.state_dict().items()}}
-    np.savez(f"rank{{os.environ['LOCAL_RANK']}}.npz", loss=model.history["loss"], labels=model.predict(), **state)
+    loss = model.history["loss"]["loss"]
+    np.savez(f"rank{{os.environ['LOCAL_RANK']}}.npz", loss=loss, labels=model.predict(), **state)
 """
 
 
@@ -48,7 +49,7 @@ def test_two_processes_equal_one(tmp_path):
     model.train(**_CALL, enable_progress_bar=False)
     for rank in range(2):
         with np.load(tmp_path / f"rank{rank}.npz") as found:
-            np.testing.assert_allclose(found["loss"], model.history["loss"], atol=1e-4)
+            np.testing.assert_allclose(found["loss"], model.history["loss"]["loss"], atol=1e-4)
             np.testing.assert_array_equal(found["labels"], model.predict())
             for name, value in model.module.state_dict().items():
                 np.testing.assert_allclose(found[name], value.numpy(), atol=1e-4, err_msg=name)

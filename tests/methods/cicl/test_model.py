@@ -29,9 +29,10 @@ def trained(adata):
 
 def test_history_has_a_value_for_each_epoch(trained):
     assert set(trained.history) == {"loss", "instance_loss", "cluster_loss"}
-    for values in trained.history.values():
-        assert values.shape == (3,) and np.isfinite(values).all()
-    loss, instance, cluster = (trained.history[name] for name in ("loss", "instance_loss", "cluster_loss"))
+    for name, values in trained.history.items():
+        assert values.columns.tolist() == [name] and values.index.tolist() == [0, 1, 2]
+        assert values.index.name == "epoch" and np.isfinite(values.to_numpy()).all()
+    loss, instance, cluster = (trained.history[name][name] for name in ("loss", "instance_loss", "cluster_loss"))
     np.testing.assert_allclose(loss, instance + 0.1 * cluster, rtol=1e-5)
 
 
@@ -156,7 +157,7 @@ def test_paper_preset_is_table_2():
     assert (settings.lr, settings.batch_size, settings.max_epochs) == (1e-5, 6000, 1000)
     assert (settings.cluster_weight, settings.dof, settings.temperature) == (0.1, 1.0, 0.5)
     model.train(max_epochs=1, accelerator="cpu")
-    assert np.isfinite(model.history["loss"]).all()
+    assert np.isfinite(model.history["loss"]["loss"]).all()
 
 
 def test_pseudo_labels_do_not_come_from_gradients(trained):
@@ -167,7 +168,7 @@ def test_bfloat16_autocast_trains(adata):
     model = make(adata)
     model.train(max_epochs=2, precision="bf16-mixed", accelerator="cpu")
     assert model.get_latent_representation().dtype == np.float32
-    assert np.isfinite(model.history["loss"]).all()
+    assert np.isfinite(model.history["loss"]["loss"]).all()
 
 
 def test_auto_precision_is_float32_where_bfloat16_is_emulated(monkeypatch):

@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy import sparse
 
+from scclu.graph.diffusion import diffuse
 from scclu.graph.knn import pearson_knn
 from scclu.graph.operator import SparseOperator, row_normalize, symmetric_normalize
 from scclu.methods.scsiameseclu.edges import drop_weak_edges
-from scclu.methods.scsiameseclu.graph import GraphViews, ReferenceGraph
+from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 
 N, M, K = 60, 7, 4
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")  # a device that every machine has
@@ -24,8 +25,8 @@ def reference() -> ReferenceGraph:
 
 
 @pytest.fixture
-def views(reference) -> GraphViews:
-    return GraphViews.from_adjacency(reference.adjacency, reference.pruned, teleport=0.3, tolerance=1e-6)
+def operators(reference) -> GraphOperators:
+    return GraphOperators.from_adjacency(reference.adjacency, reference.pruned, teleport=0.3, tolerance=1e-6)
 
 
 @pytest.fixture
@@ -47,33 +48,34 @@ def joined(graph, neighbors, normalize):
     return np.vstack([old, rows])
 
 
-def test_attach_equals_the_dense_graph_of_all_cells(reference, views, new):
-    attached = reference.attach(new, K, views, random_state=0, device=CPU)
+def test_attach_equals_the_dense_graph_of_all_cells(reference, operators, new):
+    attached = reference.attach(new, K, operators, random_state=0, device=CPU)
     correlation = np.corrcoef(new.numpy(), reference.components.numpy())[:M, M:]
     neighbors = np.argsort(-correlation, axis=1)[:, :K]
     dense = torch.randn(N + M, 3, generator=torch.Generator().manual_seed(0))
     for product, graph, normalize in (
-        (attached.average, reference.adjacency, row_normalize),
-        (attached.propagate_pruned, reference.pruned, symmetric_normalize),
+        (attached.walk, reference.adjacency, row_normalize),
+        (attached.pruned, reference.pruned, symmetric_normalize),
     ):
         expected = joined(graph, neighbors, normalize) @ dense.numpy()
-        np.testing.assert_allclose(product(dense), expected, atol=1e-5)
+        np.testing.assert_allclose(product @ dense, expected, atol=1e-5)
     smooth = joined(reference.adjacency, neighbors, symmetric_normalize)
     expected = 0.3 * np.linalg.solve(np.eye(N + M) - 0.7 * smooth, dense.numpy())
-    np.testing.assert_allclose(attached.propagate_diffused(dense), expected, atol=1e-4)
+    np.testing.assert_allclose(attached.diffused @ dense, expected, atol=1e-4)
     assert attached.n_reference == N
 
 
-def test_attach_where_there_are_few_cells(reference, views, new):
-    everyone = reference.attach(new, N + 1, views, random_state=0, device=CPU)
-    assert everyone.walk.csr.shape == (M, N) and everyone.own == 1 / (N + 1)
-    assert (everyone.walk.csr.to_dense() > 0).all()
+def test_attach_where_there_are_few_cells(reference, operators, new):
+    everyone = reference.attach(new, N + 1, operators, random_state=0, device=CPU)
+    assert everyone.walk.csr.shape == (N + M, N + M) and everyone.diffused.own == 1 / (N + 1)
+    assert (everyone.walk.csr.to_dense()[N:, :N] > 0).all()
 
 
-def test_attach_on_a_device(reference, views, new):
-    attached = reference.attach(new, K, views, random_state=0, device=ELSEWHERE)
-    operators = attached.walk, attached.symmetric, attached.pruned, attached.graph.walk, attached.graph.pruned
-    assert all(operator.csr.device == ELSEWHERE for operator in operators)
+def test_attach_on_a_device(reference, operators, new):
+    attached = reference.attach(new, K, operators, random_state=0, device=ELSEWHERE)
+    diffused = attached.diffused
+    moved = attached.walk, attached.pruned, diffused.operator, diffused.neighbors
+    assert all(operator.csr.device == ELSEWHERE for operator in moved)
 
 
 def test_tensors_are_all_of_it(reference):
@@ -109,7 +111,7 @@ def test_tensors_that_lack_something(reference):
     tensors = reference.tensors()
     with pytest.raises(ValueError, match="^components are not float32$"):
         ReferenceGraph.from_tensors({**tensors, "components": tensors["components"].double()})
-    with pytest.raises(ValueError, match="^pruned has more edges than it says$"):
+    with pytest.raises(ValueError, match="^pruned has more indices than its indptr says$"):
         more = torch.cat([tensors["pruned_indices"], torch.zeros(1, dtype=torch.int64)])
         ReferenceGraph.from_tensors({**tensors, "pruned_indices": more})
     for name in tensors:
@@ -117,26 +119,30 @@ def test_tensors_that_lack_something(reference):
             ReferenceGraph.from_tensors({other: tensors[other] for other in tensors if other != name})
 
 
-def test_views_on_a_device(reference, views):
+def test_operators_on_a_device(reference, operators):
     """What is shared stays shared, what is there already is not copied."""
-    assert views.to(CPU).walk is views.walk and views.to(CPU).symmetric is views.symmetric
-    moved = views.to(ELSEWHERE)
+    assert operators.to(CPU).walk is operators.walk and operators.to(CPU).symmetric is operators.symmetric
+    moved = operators.to(ELSEWHERE)
     assert (moved.teleport, moved.tolerance) == (0.3, 1e-6) and moved.pruned is not moved.symmetric
-    for old, operator in ((views.walk, moved.walk), (views.symmetric, moved.symmetric), (views.pruned, moved.pruned)):
+    for old, operator in (
+        (operators.walk, moved.walk),
+        (operators.symmetric, moved.symmetric),
+        (operators.pruned, moved.pruned),
+    ):
         assert operator.csr.device == operator.transpose.device == ELSEWHERE
         assert operator.is_symmetric == old.is_symmetric and operator.squared_norm == old.squared_norm
-    unpruned = GraphViews.from_adjacency(reference.adjacency)
+    unpruned = GraphOperators.from_adjacency(reference.adjacency)
     assert unpruned.pruned is unpruned.symmetric
     shared = unpruned.to(ELSEWHERE)
     assert shared.pruned is shared.symmetric and shared.pruned.csr.device == ELSEWHERE
 
 
-def test_views_have_the_operators_of_the_graphs(reference):
-    views = GraphViews.from_adjacency(reference.adjacency, reference.pruned, dtype=torch.float64)
+def test_operators_have_the_operators_of_the_graphs(reference):
+    operators = GraphOperators.from_adjacency(reference.adjacency, reference.pruned, dtype=torch.float64)
     for operator, expected in (
-        (views.walk, row_normalize(reference.adjacency)),
-        (views.symmetric, symmetric_normalize(reference.adjacency)),
-        (views.pruned, symmetric_normalize(reference.pruned)),
+        (operators.walk, row_normalize(reference.adjacency)),
+        (operators.symmetric, symmetric_normalize(reference.adjacency)),
+        (operators.pruned, symmetric_normalize(reference.pruned)),
     ):
         dense = torch.eye(N, dtype=torch.float64, requires_grad=True)
         product = operator @ dense
@@ -145,12 +151,11 @@ def test_views_have_the_operators_of_the_graphs(reference):
         (gradient,) = torch.autograd.grad((product * weight).sum(), dense)
         np.testing.assert_allclose(gradient, expected.toarray().T @ weight.numpy(), rtol=1e-6)
         assert operator.squared_norm == pytest.approx(np.square(expected.toarray()).sum())
-    assert views.symmetric.is_symmetric and views.pruned.is_symmetric and not views.walk.is_symmetric
-    assert views.n_reference == N and (views.teleport, views.tolerance) == (0.2, 1e-2)
+    assert operators.symmetric.is_symmetric and operators.pruned.is_symmetric and not operators.walk.is_symmetric
+    assert operators.n_reference == N and (operators.teleport, operators.tolerance) == (0.2, 1e-2)
     vector = torch.randn(N, 2, dtype=torch.float64)
-    torch.testing.assert_close(views.propagate(vector), views.symmetric @ vector)
-    torch.testing.assert_close(views.average(vector), views.walk @ vector)
-    torch.testing.assert_close(views.propagate_pruned(vector), views.pruned @ vector)
+    expected = diffuse(operators.symmetric, vector, tolerance=1e-2)
+    torch.testing.assert_close(operators.diffused @ vector, expected)
 
 
 def test_operator_where_it_is_wanted(reference):

@@ -139,13 +139,13 @@ def test_landmark_error_falls_with_their_number(z):
 
 def test_fusion_starts_as_propagated_mean(z, walk):
     fusion = AdaptiveFusion().double()
-    views = [z, 2 * z, z.flip(1), -z]
-    torch.testing.assert_close(fusion(views, walk.__matmul__, N), walk @ (sum(views) / 4))
+    embedded = [z, 2 * z, z.flip(1), -z]
+    torch.testing.assert_close(fusion(embedded, walk, N), walk @ (sum(embedded) / 4))
     with torch.no_grad():
         fusion.beta.fill_(0.5)
-        enhanced = walk @ (sum(views) / 4)
+        enhanced = walk @ (sum(embedded) / 4)
         expected = enhanced + 0.5 * torch.softmax(enhanced @ enhanced.T, 1) @ enhanced
-        torch.testing.assert_close(fusion(views, walk.__matmul__, N), expected)
+        torch.testing.assert_close(fusion(embedded, walk, N), expected)
 
 
 def test_zinb_equals_scvi():
@@ -186,7 +186,7 @@ def test_sinkhorn_takes_proportions_of_any_scale(z):
     one, ten = transport_target(log_q, pi), transport_target(log_q.astype(np.float32), (20 * pi).tolist())
     np.testing.assert_allclose(ten.proportions, pi)
     np.testing.assert_allclose(ten.plan, one.plan, atol=1e-5)
-    assert ten.plan.dtype == np.float64
+    assert ten.plan.dtype == torch.float64
     np.testing.assert_allclose(one.error, np.abs(one.plan.mean(axis=0) - pi).max())
     assert isinstance(one.n_iter, int) and one.n_iter > 0
 
@@ -205,8 +205,8 @@ def test_sinkhorn_warns_and_takes_empty_clusters(z):
         result = transport_target(30 * log_q, np.array([0.9, 0.04, 0.03, 0.02, 0.01]), max_iter=2)
     assert not result.converged
     result = transport_target(log_q, np.array([0.5, 0.5, 0, 0, 0]))
-    assert np.all(result.plan[:, 2:] == 0) and np.isfinite(result.plan).all()
-    np.testing.assert_allclose(result.plan[:, :2].mean(axis=0), 0.5, atol=1e-4)
+    assert (result.plan[:, 2:] == 0).all() and result.plan.isfinite().all()
+    np.testing.assert_allclose(result.plan[:, :2].mean(dim=0), 0.5, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +224,19 @@ def test_sinkhorn_says_what_is_wrong(z, change, message):
     arguments = {"log_assignment": log_student_t(z, z[:5]).numpy(), "proportions": np.full(5, 0.2)} | change
     with pytest.raises(ValueError, match=message):
         transport_target(**arguments)
+
+
+def test_sinkhorn_from_a_warm_start_gives_the_same_plan_sooner(z):
+    """Another problem with the same solver state, in which an empty cluster has cells again."""
+    log_q = log_student_t(z, z[:5])
+    before = transport_target(log_q, torch.tensor([0.5, 0.3, 0.1, 0.1, 0.0]), tolerance=1e-10, max_iter=5000)
+    for pi in (torch.tensor([0.5, 0.3, 0.1, 0.1, 0.0]), torch.tensor([0.45, 0.3, 0.1, 0.1, 0.05])):
+        cold = transport_target(log_q, pi, tolerance=1e-10, max_iter=5000)
+        warm = transport_target(log_q, pi, tolerance=1e-10, max_iter=5000, warm_start=before.log_scaling)
+        assert warm.n_iter <= cold.n_iter
+        torch.testing.assert_close(warm.plan, cold.plan, rtol=0, atol=1e-6)
+    again = transport_target(log_q, pi, tolerance=1e-10, max_iter=5000, warm_start=cold.log_scaling)
+    assert again.n_iter == 0 < cold.n_iter
 
 
 def test_isolated_cells_are_finite(z):

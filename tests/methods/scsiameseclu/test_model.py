@@ -24,7 +24,7 @@ def trained(adata):
 
 
 def test_history_by_phase(trained):
-    history = trained.history
+    history = trained.history_
     assert {name.split("_")[0] for name in history} == {"expression", "graph", "joint"}
     for phase in ("expression", "graph", "joint"):
         assert history[f"{phase}_loss"].shape == (2,) and np.isfinite(history[f"{phase}_loss"]).all()
@@ -142,7 +142,21 @@ def test_paper_preset():
     assert (settings.propagation_weight, settings.correlation_weight, settings.noise_scale) == (1e3, 1.0, 0.1)
     assert model.module.projection.n_features == 100 and settings.n_latent == 20
     model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
-    assert np.isfinite(model.history["joint_loss"]).all()
+    assert np.isfinite(model.history_["joint_loss"]).all()
+
+
+def test_two_autoencoders_of_a_kind_are_saved(adata, tmp_path):
+    model = make(adata, shared_weights=False)
+    model.train(max_epochs=1, accelerator="cpu", enable_progress_bar=False)
+    model.save(tmp_path)
+    loaded = ScSiameseClu.load(tmp_path, adata=False, accelerator="cpu")
+    assert not loaded.settings.shared_weights and loaded._landmark_seed == model._landmark_seed != 0
+    cells = simulated_counts(seed=1)[:20].copy()
+    np.testing.assert_allclose(
+        loaded.get_latent_representation(cells), model.get_latent_representation(cells), atol=1e-6
+    )
+    with pytest.raises(TypeError, match="^shared_weights must be True or False, but 'no' was passed"):
+        make(adata, shared_weights="no")
 
 
 def test_bfloat16_is_accepted(adata):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from scipy import sparse
 
 from scclu.data.components import FeatureProjection
 from scclu.graph.knn import pearson_knn
-from scclu.methods.scsiameseclu.autoencoder import GraphLayer
-from scclu.methods.scsiameseclu.graph import AttachedViews, GraphViews
+from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GraphLayer
+from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
 from scclu.methods.scsiameseclu.module import CellBatch, ScSiameseCluModule
 
 OFF = {f"{name}_weight": 0.0 for name in ("correlation", "reconstruction", "propagation", "zinb", "ot")}
@@ -23,7 +25,7 @@ def make(adjacency, **kwargs):
     n = adjacency.shape[0]
     batch = CellBatch(
         torch.randn(n, 12),
-        GraphViews.from_adjacency(adjacency, tolerance=1e-6),
+        GraphOperators.from_adjacency(adjacency, tolerance=1e-6),
         counts=torch.poisson(torch.rand(n, 30) * 2),
         size_factors=torch.ones(n),
         counted=torch.arange(n),
@@ -31,7 +33,7 @@ def make(adjacency, **kwargs):
     )
     projection = FeatureProjection(torch.zeros(40), torch.ones(40), 12, max_value=None, norm_power=0.5)
     module = ScSiameseCluModule(projection, 4, **{**SIZES, "scale_free_graph": True, **ON, **kwargs})
-    torch.nn.init.normal_(module.centers)
+    torch.nn.init.normal_(module.trained_centroids)
     return module, batch
 
 
@@ -44,7 +46,7 @@ def test_embedding_is_permutation_equivariant(adjacency):
     module, batch = make(adjacency)
     torch.nn.init.constant_(module.fusion.beta, 0.5)
     order = torch.randperm(60)
-    shuffled = GraphViews.from_adjacency(adjacency[order.numpy()][:, order.numpy()], tolerance=1e-6)
+    shuffled = GraphOperators.from_adjacency(adjacency[order.numpy()][:, order.numpy()], tolerance=1e-6)
     a = module.embed(batch.features, batch.graph).fused[order]
     b = module.embed(batch.features[order], shuffled).fused
     torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
@@ -92,24 +94,51 @@ def test_one_cell_batch(adjacency):
 @pytest.mark.parametrize("widths", [(3, 7), (7, 3)])
 def test_graph_layer_order_does_not_matter(adjacency, widths):
     layer = GraphLayer(*widths)
-    graph = GraphViews.from_adjacency(adjacency)
+    graph = GraphOperators.from_adjacency(adjacency)
     hidden = torch.randn(60, widths[0])
-    literal = torch.tanh(graph.symmetric.csr.to_dense() @ hidden @ layer.weight)
-    torch.testing.assert_close(layer(hidden, graph.propagate), literal)
+    literal = torch.tanh(graph.symmetric.csr.to_dense() @ layer.conv.lin(hidden))
+    torch.testing.assert_close(layer(hidden, graph.symmetric), literal)
+    diffusion = torch.from_numpy(np.linalg.inv(np.eye(60) - 0.8 * graph.symmetric.csr.to_dense().double().numpy()))
+    literal = torch.tanh(0.2 * diffusion.float() @ layer.conv.lin(hidden))
+    precise = replace(graph, tolerance=1e-6)
+    torch.testing.assert_close(layer(hidden, precise.diffused), literal, rtol=1e-4, atol=1e-5)
 
 
-def test_graph_layer_equals_torch_geometric(adjacency):
+def test_graph_layer_equals_torch_geometric_on_edges(adjacency):
     from torch_geometric.nn import GCNConv
 
     layer = GraphLayer(7, 5, activation=False)
     conv = GCNConv(7, 5, bias=False)
     with torch.no_grad():
-        conv.lin.weight.copy_(layer.weight.T)
+        conv.lin.weight.copy_(layer.conv.lin.weight)
     coo = adjacency.tocoo()
     edges = torch.from_numpy(np.stack([coo.row, coo.col])).long()
     hidden = torch.randn(60, 7)
-    graph = GraphViews.from_adjacency(adjacency)
-    torch.testing.assert_close(layer(hidden, graph.propagate), conv(hidden, edges), rtol=1e-4, atol=1e-5)
+    graph = GraphOperators.from_adjacency(adjacency)
+    torch.testing.assert_close(layer(hidden, graph.symmetric), conv(hidden, edges), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["walk", "symmetric"])
+def test_graph_layer_gradient_is_that_of_the_dense_product(adjacency, name):
+    """The random-walk operator is not symmetric, so its transpose must appear in the gradient."""
+    layer = GraphLayer(5, 3).double()
+    operator = getattr(GraphOperators.from_adjacency(adjacency, dtype=torch.float64), name)
+    hidden = torch.randn(60, 5, dtype=torch.float64, requires_grad=True)
+    inputs = [hidden, layer.conv.lin.weight]
+    weight = torch.randn(60, 3, dtype=torch.float64)
+    found = torch.autograd.grad((layer(hidden, operator) * weight).sum(), inputs)
+    literal = torch.tanh(operator.csr.to_dense() @ layer.conv.lin(hidden))
+    for got, expected in zip(found, torch.autograd.grad((literal * weight).sum(), inputs), strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+def test_diffusion_is_the_limit_of_appnp(adjacency):
+    from torch_geometric.nn import APPNP
+
+    graph = GraphOperators.from_adjacency(adjacency, tolerance=1e-6)
+    dense = torch.randn(60, 4)
+    limit = APPNP(K=100, alpha=0.2, normalize=False)(dense, graph.symmetric.csr)
+    torch.testing.assert_close(graph.diffused @ dense, limit, rtol=1e-4, atol=1e-5)
 
 
 def test_attached_cells_change_nothing_and_see_no_other_new_cell(adjacency):
@@ -119,8 +148,8 @@ def test_attached_cells_change_nothing_and_see_no_other_new_cell(adjacency):
     neighbors, new = np.array([[0, 1, 2], [7, 8, 9]]), torch.randn(2, 12)
 
     def embed(rows):
-        views = AttachedViews.from_neighbors(batch.graph, neighbors[rows], degree, degree)
-        return module.embed(torch.cat([batch.features, new[rows]]), views).fused
+        attached = AttachedOperators.from_neighbors(batch.graph, neighbors[rows], degree, degree)
+        return module.embed(torch.cat([batch.features, new[rows]]), attached).fused
 
     both = embed([0, 1])
     torch.testing.assert_close(both[:60], module.embed(batch.features, batch.graph).fused, rtol=1e-4, atol=1e-6)
@@ -130,11 +159,46 @@ def test_attached_cells_change_nothing_and_see_no_other_new_cell(adjacency):
 def test_attached_diffusion_solves_the_enlarged_system(adjacency):
     _, batch = make(adjacency)
     degree = np.diff(adjacency.indptr)
-    views = AttachedViews.from_neighbors(batch.graph, np.array([[3, 4]]), degree, degree)
+    attached = AttachedOperators.from_neighbors(batch.graph, np.array([[3, 4]]), degree, degree)
     smooth = np.zeros((61, 61))
     smooth[:60, :60] = batch.graph.symmetric.csr.to_dense()
     smooth[60, [3, 4]] = 1 / np.sqrt(3 * (degree[[3, 4]] + 1))
     smooth[60, 60] = 1 / 3
     dense = torch.randn(61, 5)
     exact = 0.2 * np.linalg.solve(np.eye(61) - 0.8 * smooth, dense.numpy())
-    np.testing.assert_allclose(views.propagate_diffused(dense), exact, atol=1e-4)
+    np.testing.assert_allclose(attached.diffused @ dense, exact, atol=1e-4)
+
+
+def test_each_view_has_its_own_autoencoders(adjacency):
+    """Without shared weights, gradients of all four reach their weights, and the two of a kind differ."""
+    module, batch = make(adjacency, shared_weights=False)
+    sum(module.joint_loss(batch).values()).backward()
+    for pair in (module.gene_autoencoders, module.graph_autoencoders):
+        first, second = ([*autoencoder.parameters()] for autoencoder in pair)
+        assert all(parameter.grad.abs().sum() > 0 for parameter in [*first, *second])
+        assert not torch.equal(first[0], second[0])
+    views = module.embed(batch.features, batch.graph)
+    assert not torch.allclose(views.gene_first, views.gene_second)
+    assert len(make(adjacency)[0].gene_autoencoders) == 1
+
+
+def test_noise_has_a_generator_of_its_own(adjacency):
+    module, batch = make(adjacency, noise_seed=3)
+    state = module.noise.get_state()
+    first = module.embed(batch.features, batch.graph, augment=True).fused
+    torch.manual_seed(1)
+    assert not torch.equal(module.embed(batch.features, batch.graph, augment=True).fused, first)
+    module.noise.set_state(state)
+    torch.testing.assert_close(module.embed(batch.features, batch.graph, augment=True).fused, first)
+
+
+def test_landmarks_follow_their_seed():
+    walk = GraphOperators.from_adjacency(sparse.csr_matrix((50, 50))).walk
+    cells = torch.randn(50, 3)
+
+    def fused(seed):
+        fusion = AdaptiveFusion(exact_limit=40, n_landmarks=5, landmark_seed=seed)
+        torch.nn.init.ones_(fusion.beta)
+        return fusion([cells], walk, 50)
+
+    assert torch.equal(fused(1), fused(1)) and not torch.equal(fused(1), fused(2))

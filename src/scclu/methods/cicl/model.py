@@ -19,6 +19,7 @@ from scclu.cluster.representations import diffused
 from scclu.data.tensors import batch_tensor, embed_cells
 from scclu.methods._base import ClusteringModel, cluster_means
 from scclu.methods._randomness import isolated_randomness, one_at_a_time
+from scclu.methods._scvi import init_params
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.cicl.batches import CellBatches
@@ -130,15 +131,15 @@ class CICL(ClusteringModel):
             recipe={
                 name: values[name] for name in ("n_top_genes", "min_cells", "max_library", "max_share", "max_value")
             },
-            with_views=values["cluster_method"] == "consensus",
+            with_representations=values["cluster_method"] == "consensus",
             random_state=random_state,
             registry=registry,
         )
-        if self._views:
+        if self._representations:
             # the joint embedding holds the second recipe's components already
-            plain, capped = self._views
-            self._views = (plain, diffused(plain), diffused(capped))
-        self.init_params_ = self._get_init_params(arguments)
+            plain, capped = self._representations
+            self._representations = (plain, diffused(plain), diffused(capped))
+        self.init_params_ = init_params(self, arguments)
         if adata is not None:
             self.module = self._new_module()
 
@@ -290,7 +291,7 @@ class CICL(ClusteringModel):
             method=self.settings.cluster_method,
             random_state=self.random_state,
             n_hidden=n_hidden,
-            others=self._views,
+            others=self._representations,
         )
 
     def _snapshot(self, module: CICLModule) -> tuple[np.ndarray, np.ndarray]:

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch_geometric.nn import GCNConv
+
+from scclu.graph.operator import SparseOperator
+from scclu.methods._randomness import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
+    from scclu.graph.diffusion import Diffusion
+
 
 def mlp(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers of the given widths with LeakyReLU between them, none after the last."""
+    """Build linear layers of the given widths, with LeakyReLU between them and none after the last."""
     layers: list[nn.Module] = []
     for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
         layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(0.2)]
@@ -23,12 +29,12 @@ def mlp(widths: Sequence[int]) -> nn.Sequential:
 
 
 class GeneAutoencoder(nn.Module):
-    """Autoencoder of expression features, cell by cell.
+    """Fully connected autoencoder of the expression features of each cell.
 
     Parameters
     ----------
     n_input
-        Features a cell, D.
+        Number of features per cell, D.
     n_latent
         Latent width d.
     n_hidden
@@ -42,16 +48,16 @@ class GeneAutoencoder(nn.Module):
         self.decoder = mlp(widths[::-1])
 
     def encode(self, features: Tensor) -> Tensor:
-        """Features (N, D) to embedding (N, d)."""
+        """Embed features (N, D) in (N, d)."""
         return self.encoder(features)
 
     def decode(self, embedding: Tensor) -> Tensor:
-        """Embedding (N, d) to features (N, D)."""
+        """Reconstruct features (N, D) from an embedding (N, d)."""
         return self.decoder(embedding)
 
 
 class GraphLayer(nn.Module):
-    """One graph convolution: ``act(propagate(H W))``, propagating on the narrower side of W.
+    """One graph convolution, :class:`torch_geometric.nn.GCNConv` on a normalised operator.
 
     Parameters
     ----------
@@ -63,16 +69,27 @@ class GraphLayer(nn.Module):
 
     def __init__(self, n_input: int, n_output: int, *, activation: bool = True) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_input, n_output))
+        # the operators have self-loops and are normalised already
+        self.conv = GCNConv(n_input, n_output, normalize=False, bias=False)
         self.activation = activation
-        nn.init.xavier_uniform_(self.weight)
 
-    def forward(self, hidden: Tensor, propagate: Callable[[Tensor], Tensor]) -> Tensor:
-        """Hidden (N, n_input) to (N, n_output); ``propagate`` multiplies (N, d) by the graph."""
-        if self.weight.shape[0] < self.weight.shape[1]:
-            hidden = propagate(hidden) @ self.weight
+    def forward(self, hidden: Tensor, operator: SparseOperator | Diffusion) -> Tensor:
+        """Map hidden values (N, n_input) to (N, n_output).
+
+        Parameters
+        ----------
+        hidden
+            Tensor of shape (N, n_input).
+        operator
+            Operator of shape (N, N). A diffusion, whose product costs ten sparse ones, is applied on the narrower side
+            of the weights.
+        """
+        if isinstance(operator, SparseOperator):
+            hidden = self.conv(hidden, operator.csr)
+        elif self.conv.in_channels < self.conv.out_channels:
+            hidden = self.conv.lin(operator @ hidden)
         else:
-            hidden = propagate(hidden @ self.weight)
+            hidden = operator @ self.conv.lin(hidden)
         return torch.tanh(hidden) if self.activation else hidden
 
 
@@ -88,7 +105,7 @@ class GraphAutoencoder(nn.Module):
     Parameters
     ----------
     n_input
-        Features a cell, D.
+        Number of features per cell, D.
     n_latent
         Latent width d.
     n_hidden
@@ -101,16 +118,16 @@ class GraphAutoencoder(nn.Module):
         self.encoder = _graph_layers(widths)
         self.decoder = _graph_layers(widths[::-1])
 
-    def encode(self, features: Tensor, propagate: Callable[[Tensor], Tensor]) -> Tensor:
-        """Features (N, D) to embedding (N, d)."""
+    def encode(self, features: Tensor, operator: SparseOperator | Diffusion) -> Tensor:
+        """Embed features (N, D) in (N, d)."""
         for layer in self.encoder:
-            features = layer(features, propagate)
+            features = layer(features, operator)
         return features
 
-    def decode(self, embedding: Tensor, propagate: Callable[[Tensor], Tensor]) -> Tensor:
-        """Embedding (N, d) to propagated features (N, D)."""
+    def decode(self, embedding: Tensor, operator: SparseOperator | Diffusion) -> Tensor:
+        """Reconstruct propagated features (N, D) from an embedding (N, d)."""
         for layer in self.decoder:
-            embedding = layer(embedding, propagate)
+            embedding = layer(embedding, operator)
         return embedding
 
 
@@ -135,40 +152,42 @@ def self_correlation(embedding: Tensor, landmarks: Tensor | None = None) -> Tens
 
 
 class AdaptiveFusion(nn.Module):
-    r"""Mean of the views, one propagation, and a learned share of self-correlation.
+    r"""Mean of the embedded views, one propagation, and a learned share of self-correlation (Eq. 6-7).
 
     Parameters
     ----------
     exact_limit
-        Up to this many cells Eq. 7 is exact; above, ``n_landmarks`` evenly drawn cells stand for all.
+        Up to this many cells, self-correlation is exact; above, `n_landmarks` randomly drawn cells stand for all.
     n_landmarks
         Number of landmarks.
+    landmark_seed
+        Seed that the landmarks are drawn with. The same number of cells gives the same landmarks.
     """
 
-    def __init__(self, exact_limit: int = 10_000, n_landmarks: int = 2048) -> None:
+    def __init__(self, exact_limit: int = 10_000, n_landmarks: int = 2048, landmark_seed: int = 0) -> None:
         super().__init__()
         self.beta = nn.Parameter(torch.zeros(()))
         self.exact_limit = exact_limit
         self.n_landmarks = n_landmarks
+        self.landmark_seed = landmark_seed
 
-    def forward(self, views: list[Tensor], average: Callable[[Tensor], Tensor], n_reference: int) -> Tensor:
-        r"""Fuse views of shape (N, d): :math:`Z = Z^E + \beta Z^R` with :math:`Z^E = \tilde A\, mean(views)`.
+    def forward(self, embedded: list[Tensor], walk: SparseOperator, n_reference: int) -> Tensor:
+        r"""Fuse embeddings of shape (N, d): :math:`Z = Z^E + \beta Z^R` with :math:`Z^E = \tilde A\, mean`.
 
         Parameters
         ----------
-        views
+        embedded
             Embeddings :math:`Z^{G1}, Z^{G2}, Z^{C1}, Z^{C2}`, each (N, d).
-        average
-            Product with :math:`\tilde A` of shape (N, N).
+        walk
+            :math:`\tilde A` of shape (N, N).
         n_reference
-            Self-correlation runs over the first so many cells: all of them, or those without the new ones.
+            Self-correlation runs over this many cells from the first: over all cells, or over those that are not new.
         """
-        enhanced = average(torch.stack(views).mean(dim=0))
+        enhanced = walk @ torch.stack(embedded).mean(dim=0)
         return enhanced + self.beta * self_correlation(enhanced, self._landmarks(enhanced[:n_reference]))
 
     def _landmarks(self, enhanced: Tensor) -> Tensor:
         if len(enhanced) <= self.exact_limit:
             return enhanced
-        generator = torch.Generator().manual_seed(0)
-        index = torch.randperm(len(enhanced), generator=generator)[: self.n_landmarks]
+        index = torch.randperm(len(enhanced), generator=generator(self.landmark_seed))[: self.n_landmarks]
         return enhanced[index.to(enhanced.device)]

@@ -1,4 +1,4 @@
-"""Minibatches of parts of a graph."""
+"""Batches of a graph: the whole graph, or unions of its parts."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch.utils.data import DataLoader, Dataset
 from scclu.data.counts import Counts
 from scclu.data.tensors import batch_tensor
 from scclu.methods.scsiameseclu.edges import induced_subgraph, partition_graph, shuffled_unions
-from scclu.methods.scsiameseclu.graph import GraphViews
+from scclu.methods.scsiameseclu.graph import GraphOperators
 from scclu.methods.scsiameseclu.module import CellBatch
 
-# gradient steps in an epoch on a graph
+# gradient steps per epoch
 EPOCH_STEPS = 5
 
 
 class GraphBatches(pl.LightningDataModule):
-    """The whole graph at each step where it fits in a batch, else shuffled unions of its parts (after Cluster-GCN).
+    """Batches of the whole graph if it fits into one batch, else of shuffled unions of its parts (as in Cluster-GCN).
 
-    An epoch is :data:`EPOCH_STEPS` batches; the next epoch goes on where this one stopped. `pruned` and `target` may be
-    set between epochs.
+    An epoch consists of :data:`EPOCH_STEPS` batches, and the next epoch continues the pass over the cells. `pruned` and
+    `target` may be set between epochs.
 
     Parameters
     ----------
@@ -34,15 +34,15 @@ class GraphBatches(pl.LightningDataModule):
     adjacency
         Symmetric graph, ``(n_cells, n_cells)``.
     batch_size
-        Cells in a batch, roughly.
+        Approximate number of cells per batch.
     part_size
-        Cells in a part of the graph, roughly.
+        Approximate number of cells per part of the graph.
     teleport, tolerance
-        Of the diffusion (Eq. 3).
+        Parameters of the diffusion (Eq. 3).
     counts, n_counted
-        Counts of the cells, ``None`` without ZINB, and how many cells of a batch bring theirs.
+        Counts of the cells (``None`` without ZINB), and number of cells per batch whose counts are used.
     seed
-        Of the parts and their order.
+        Random seed of the parts, their order, and the cells whose counts are used.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class GraphBatches(pl.LightningDataModule):
         self.with_counts = False
         self._batch_size = batch_size
         self._part_size = min(part_size, batch_size)
-        self._views = partial(GraphViews.from_adjacency, teleport=teleport, tolerance=tolerance)
+        self._operators = partial(GraphOperators.from_adjacency, teleport=teleport, tolerance=tolerance)
         self._counts = counts
         self._n_counted = n_counted
         self._rng = np.random.default_rng(seed)
         self._parts: list[np.ndarray] | None = None
         self._left: list[np.ndarray | None] = []
-        self._whole: GraphViews | None = None
+        self._whole: GraphOperators | None = None
 
     @property
     def n_batches(self) -> int:
-        """Batches in a pass over the cells."""
+        """Number of batches in a pass over the cells."""
         return max(1, round(len(self.features) / self._batch_size))
 
     def prune(self, pruned: sparse.csr_matrix) -> None:
@@ -84,14 +84,14 @@ class GraphBatches(pl.LightningDataModule):
         self.pruned = pruned
         self._whole = None
 
-    def whole(self) -> GraphViews:
-        """Operators of the whole graph."""
+    def whole(self) -> GraphOperators:
+        """Return the operators of the whole graph."""
         if self._whole is None:
-            self._whole = self._views(self.adjacency, self.pruned)
+            self._whole = self._operators(self.adjacency, self.pruned)
         return self._whole
 
     def next_batch(self) -> CellBatch:
-        """The next batch of an endless sequence of passes."""
+        """Return the next batch of an endless sequence of passes over the cells."""
         if not self._left:
             self._left = self._pass()[::-1]
         cells = self._left.pop()
@@ -100,7 +100,7 @@ class GraphBatches(pl.LightningDataModule):
         else:
             features = self.features[cells]
             adjacency, pruned = induced_subgraph(self.adjacency, cells), induced_subgraph(self.pruned, cells)
-            graph = self._views(adjacency, pruned)
+            graph = self._operators(adjacency, pruned)
         target = self.target if self.target is None or cells is None else self.target[cells]
         return CellBatch(features, graph, *self._counted(cells, len(features)), target)
 
@@ -122,7 +122,7 @@ class GraphBatches(pl.LightningDataModule):
         return batch_tensor(self._counts.matrix, rows), factors, torch.from_numpy(some)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is in its passes over the cells, and what is set between epochs."""
+        """Return the position in the pass over the cells, and what is set between epochs."""
         return {
             "rng": self._rng.bit_generator.state,
             "parts": self._parts,
@@ -132,7 +132,7 @@ class GraphBatches(pl.LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self._rng.bit_generator.state = state_dict["rng"]
         self._parts, self._left, self.target = state_dict["parts"], list(state_dict["left"]), state_dict["target"]
         pruned = state_dict["pruned"]
@@ -140,16 +140,16 @@ class GraphBatches(pl.LightningDataModule):
         self.prune(sparse.csr_matrix((pruned["data"], pruned["indices"], pruned["indptr"]), shape=shape))
 
     def transfer_batch_to_device(self, batch: CellBatch, device: torch.device, dataloader_idx: int) -> CellBatch:
-        """Lightning does not know sparse operators."""
+        """Move a batch, whose sparse operators Lightning cannot move."""
         return batch.to(device)
 
     def train_dataloader(self) -> DataLoader:
-        """The loader that Lightning asks for."""
+        """Return the loader that Lightning iterates over."""
         return DataLoader(_Epoch(self), batch_size=None)
 
 
 class _Epoch(Dataset):
-    """Batches are made when they are asked for: Lightning would fetch one ahead of a dataset without a length."""
+    """Dataset that makes each batch on request; with a known length, since Lightning prefetches from one without."""
 
     def __init__(self, batches: GraphBatches):
         self.batches = batches

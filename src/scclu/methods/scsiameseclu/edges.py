@@ -1,17 +1,18 @@
-"""Weak edges (Eq. 2), and parts of a graph and their unions (the Cluster-GCN idea on CSR slices)."""
+"""Removal of weak edges (Eq. 2), and partition of a graph into batches as in Cluster-GCN."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 from scipy import sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def edge_cosine(embedding: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, chunk: int = 1 << 18) -> np.ndarray:
+def edge_cosine(embedding: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Cosine similarity of the two ends of each edge.
 
     Parameters
@@ -20,18 +21,24 @@ def edge_cosine(embedding: np.ndarray, rows: np.ndarray, columns: np.ndarray, *,
         Embedding of shape (N, d).
     rows, columns
         Ends of the E edges.
-    chunk
-        Edges handled at once; bounds the memory to O(chunk d).
 
     Returns
     -------
     Array of shape (E,).
     """
     unit = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
+    return _row_products(np.ascontiguousarray(unit), rows, columns)
+
+
+@njit(cache=True)
+def _row_products(unit: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:  # pragma: no cover
+    """Inner product of the two rows of each pair, without copies of the rows."""
     out = np.empty(len(rows), dtype=unit.dtype)
-    for start in range(0, len(rows), chunk):
-        part = slice(start, start + chunk)
-        out[part] = np.einsum("ij,ij->i", unit[rows[part]], unit[columns[part]])
+    for edge in range(len(rows)):
+        total = 0.0
+        for d in range(unit.shape[1]):
+            total += unit[rows[edge], d] * unit[columns[edge], d]
+        out[edge] = total
     return out
 
 
@@ -73,58 +80,60 @@ def partition_graph(
 ) -> list[np.ndarray]:
     """Cut a graph into parts of about ``part_size`` neighbouring cells in O(cells + edges).
 
-    Cells are visited breadth first from random seeds, each sweep stopping at ``part_size``; what a sweep has reached
-    but not taken is left to later sweeps. Leftovers smaller than a quarter of a part join the next sweep's part, so
-    isolated cells do not become parts of one.
+    Cells are visited breadth first from random seeds, and each sweep stops at ``part_size`` cells. A sweep that ends
+    with less than three quarters of a part is continued from the next seed, so that isolated cells do not form parts of
+    one cell.
 
     Parameters
     ----------
     adjacency
         Symmetric adjacency of shape (N, N).
     part_size
-        Wanted number of cells a part.
+        Target number of cells per part.
     random_state
         Seed or generator.
 
     Returns
     -------
-    List of sorted index arrays that together hold every cell once.
+    List of sorted index arrays that together contain every cell once.
     """
     if part_size < 1:
         raise ValueError(f"part_size must be at least 1, but {part_size} was passed.")
     graph = sparse.csr_matrix(adjacency)
     rng = np.random.default_rng(random_state)
-    free = np.ones(graph.shape[0], dtype=bool)
-    parts: list[np.ndarray] = []
-    open_part: list[np.ndarray] = []
-    open_size = 0
-    for seed in rng.permutation(graph.shape[0]):
-        if not free[seed]:
+    order, part_of = rng.permutation(graph.shape[0]), np.empty(graph.shape[0], dtype=np.int64)
+    n_parts = _assign_parts(graph.indptr, graph.indices, order, part_size, part_of)
+    by_part = np.argsort(part_of, kind="stable")
+    return np.split(by_part, np.searchsorted(part_of[by_part], np.arange(1, n_parts)))
+
+
+@njit(cache=True)
+def _assign_parts(
+    indptr: np.ndarray, indices: np.ndarray, order: np.ndarray, part_size: int, part_of: np.ndarray
+) -> int:  # pragma: no cover
+    """Write the number of each cell's part to `part_of`, and return the number of parts (:func:`partition_graph`)."""
+    part_of[:] = -1
+    queue = np.empty(part_size, dtype=np.int64)
+    part = open_size = 0
+    for seed in order:
+        if part_of[seed] >= 0:
             continue
-        taken = _sweep(graph, int(seed), part_size - open_size, free)
-        open_part.append(taken)
-        open_size += len(taken)
+        part_of[seed] = part
+        queue[0] = seed
+        head, tail, room = 0, 1, part_size - open_size
+        while head < tail and tail < room:
+            cell = queue[head]
+            head += 1
+            for neighbor in indices[indptr[cell] : indptr[cell + 1]]:
+                if part_of[neighbor] < 0 and tail < room:
+                    part_of[neighbor] = part
+                    queue[tail] = neighbor
+                    tail += 1
+        open_size += tail
         if open_size >= 0.75 * part_size:
-            parts.append(np.sort(np.concatenate(open_part)))
-            open_part, open_size = [], 0
-    if open_part:
-        parts.append(np.sort(np.concatenate(open_part)))
-    return parts
-
-
-def _sweep(graph: sparse.csr_matrix, seed: int, size: int, free: np.ndarray) -> np.ndarray:
-    """Take up to ``size`` free cells breadth first from ``seed``; marks them as taken in ``free``."""
-    frontier = np.array([seed])
-    free[seed] = False
-    taken = [frontier]
-    n_taken = 1
-    while n_taken < size and len(frontier):
-        reached = np.unique(graph[frontier].indices)
-        frontier = reached[free[reached]][: size - n_taken]
-        free[frontier] = False
-        taken.append(frontier)
-        n_taken += len(frontier)
-    return np.concatenate(taken)
+            part += 1
+            open_size = 0
+    return part + (open_size > 0)
 
 
 def shuffled_unions(
@@ -139,7 +148,7 @@ def shuffled_unions(
     parts
         Output of :func:`partition_graph`.
     batch_size
-        Wanted number of cells a batch.
+        Target number of cells per batch.
     random_state
         Seed or generator.
     """

@@ -1,4 +1,4 @@
-"""The operators of a graph that a training step needs, and new cells hung on it."""
+"""Operators of the graph that a training step needs, and the attachment of new cells to the graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from scclu.graph.diffusion import diffuse
+from scclu.graph.diffusion import Diffusion
 from scclu.graph.knn import centered_unit_rows, nearest_cells
 from scclu.graph.operator import SparseOperator, row_normalize, symmetric_normalize
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GraphViews:
+class GraphOperators:
     r"""Operators of a graph and of its pruned copy.
 
     Parameters
@@ -52,7 +52,7 @@ class GraphViews:
         tolerance: float = 1e-2,
         dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
-    ) -> GraphViews:
+    ) -> GraphOperators:
         """Build from a symmetric adjacency (N, N) and its pruned copy (default: nothing pruned)."""
         options = {"device": device} if dtype is None else {"device": device, "dtype": dtype}
         symmetric = SparseOperator.from_scipy(symmetric_normalize(adjacency), symmetric=True, **options)
@@ -67,63 +67,74 @@ class GraphViews:
         """N: self-correlation (Eq. 7) runs over these cells."""
         return self.walk.n_cells
 
-    def to(self, device: torch.device) -> GraphViews:
-        """A copy on a device."""
+    def to(self, device: torch.device) -> GraphOperators:
+        """Return a copy on a device."""
         symmetric = self.symmetric.to(device)
         pruned = symmetric if self.pruned is self.symmetric else self.pruned.to(device)
         return replace(self, walk=self.walk.to(device), symmetric=symmetric, pruned=pruned)
 
-    def average(self, dense: Tensor) -> Tensor:
-        r"""Product with :math:`\tilde A` (N, N)."""
-        return self.walk @ dense
-
-    def propagate_pruned(self, dense: Tensor) -> Tensor:
-        """Product with the pruned graph (N, N) of Eq. 2."""
-        return self.pruned @ dense
-
-    def propagate_diffused(self, dense: Tensor) -> Tensor:
-        """Product with the diffused graph (N, N) of Eq. 3."""
-        return diffuse(self.symmetric, dense, teleport=self.teleport, tolerance=self.tolerance)
-
-    def propagate(self, dense: Tensor) -> Tensor:
-        """Product with the unpruned symmetric operator (N, N)."""
-        return self.symmetric @ dense
+    @property
+    def diffused(self) -> Diffusion:
+        """The diffused graph (N, N) of Eq. 3."""
+        return Diffusion(self.symmetric, self.teleport, self.tolerance)
 
 
 @dataclass(frozen=True)
-class AttachedViews:
-    r"""Operators of a graph of N cells and of M new cells that each take from k of them and give to none.
+class AttachedDiffusion(Diffusion):
+    r"""The diffused graph of N cells and M new ones.
 
-    All products are with the stacked rows of the N cells and the M new ones. The first N rows of a product are those of
-    the graph alone; a new cell's row depends on no other new cell.
+    The new rows of :math:`(I - (1-\alpha) S) Y = \alpha H` are solved in closed form, given Y of the N cells.
 
     Attributes
     ----------
-    graph
-        Operators among the N cells.
-    symmetric, pruned, walk
-        Weights of the neighbours of the new cells, ``(M, N)``: the entries that the new rows of :math:`S`,
-        of its pruned copy and of :math:`\tilde A` would have.
+    neighbors
+        Weights of the neighbours of the new cells in :math:`S`, ``(M, N)``.
     own
-        Weight of a new cell itself in all three, 1 / (k + 1).
+        Weight of a new cell itself.
     """
 
-    graph: GraphViews
-    symmetric: SparseOperator
-    pruned: SparseOperator
-    walk: SparseOperator
+    neighbors: SparseOperator
     own: float
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """Multiply a dense (N + M, d) tensor."""
+        n_reference = self.operator.n_cells
+        diffused = super().__matmul__(dense[:n_reference])
+        rest = 1 - self.teleport
+        new = (self.teleport * dense[n_reference:] + rest * (self.neighbors @ diffused)) / (1 - rest * self.own)
+        return torch.cat([diffused, new])
+
+
+@dataclass(frozen=True)
+class AttachedOperators:
+    r"""Operators of a graph of N cells and of M new cells, each of which averages over k of them.
+
+    All operators are of shape (N + M, N + M). Their first N rows are those of the graph alone, since nothing flows from
+    a new cell to another cell.
+
+    Attributes
+    ----------
+    walk, pruned, diffused
+        :math:`\tilde A`, :math:`A^r` and :math:`A^d`, as in :class:`GraphOperators`.
+    n_reference
+        N: self-correlation (Eq. 7) runs over these cells.
+    """
+
+    walk: SparseOperator
+    pruned: SparseOperator
+    diffused: AttachedDiffusion
+    n_reference: int
 
     @classmethod
     def from_neighbors(
         cls,
-        graph: GraphViews,
+        graph: GraphOperators,
         neighbors: np.ndarray,
         degree: np.ndarray,
         pruned_degree: np.ndarray,
         *,
         device: torch.device | str = "cpu",
-    ) -> AttachedViews:
+    ) -> AttachedOperators:
         """Build from the neighbours of each new cell.
 
         Parameters
@@ -133,52 +144,29 @@ class AttachedViews:
         neighbors
             Indices of the neighbours, ``(M, k)``.
         degree, pruned_degree
-            Neighbours of each of the N cells in the graph and in its pruned copy, ``(N,)``.
+            Number of neighbours of each of the N cells in the graph and in its pruned copy, ``(N,)``.
+        device
+            Device of the operators.
         """
         n_new, k = neighbors.shape
+        own = 1 / (k + 1.0)
 
-        def operator(weight: np.ndarray) -> SparseOperator:
+        def rows(weight: np.ndarray) -> sparse.csr_matrix:
             indptr = np.arange(0, n_new * k + 1, k)
-            shape = (n_new, len(degree))
-            matrix = sparse.csr_matrix((weight.ravel(), neighbors.ravel(), indptr), shape=shape)
-            return SparseOperator.from_scipy(matrix, device=device)
+            return sparse.csr_matrix((weight.ravel(), neighbors.ravel(), indptr), shape=(n_new, len(degree)))
 
+        def enlarged(operator: SparseOperator, weight: np.ndarray) -> SparseOperator:
+            blocks = [[operator.to_scipy(), None], [rows(weight), own * sparse.identity(n_new)]]
+            return SparseOperator.from_scipy(sparse.bmat(blocks, format="csr"), device=device)
+
+        smooth = SparseOperator.from_scipy(rows(np.sqrt(own / (degree[neighbors] + 1.0))), device=device)
+        symmetric = graph.symmetric.to(torch.device(device))
         return cls(
-            graph,
-            operator(1 / np.sqrt((k + 1.0) * (degree[neighbors] + 1.0))),
-            operator(1 / np.sqrt((k + 1.0) * (pruned_degree[neighbors] + 1.0))),
-            operator(np.full(neighbors.shape, 1 / (k + 1.0))),
-            1 / (k + 1.0),
+            enlarged(graph.walk, np.full(neighbors.shape, own)),
+            enlarged(graph.pruned, np.sqrt(own / (pruned_degree[neighbors] + 1.0))),
+            AttachedDiffusion(symmetric, graph.teleport, graph.tolerance, smooth, own),
+            graph.n_reference,
         )
-
-    @property
-    def n_reference(self) -> int:
-        """N: self-correlation (Eq. 7) runs over these cells."""
-        return self.graph.n_reference
-
-    def _split(self, dense: Tensor) -> tuple[Tensor, Tensor]:
-        return dense[: self.n_reference], dense[self.n_reference :]
-
-    def propagate_pruned(self, dense: Tensor) -> Tensor:
-        """Product with the pruned graph of Eq. 2."""
-        old, new = self._split(dense)
-        return torch.cat([self.graph.propagate_pruned(old), self.pruned @ old + self.own * new])
-
-    def propagate_diffused(self, dense: Tensor) -> Tensor:
-        r"""Product with the diffused graph of Eq. 3.
-
-        The new rows of :math:`(I - (1-\alpha) S) Y = \alpha H` are solved in closed form, given Y of the N cells.
-        """
-        old, new = self._split(dense)
-        diffused = self.graph.propagate_diffused(old)
-        teleport = self.graph.teleport
-        new = (teleport * new + (1 - teleport) * (self.symmetric @ diffused)) / (1 - (1 - teleport) * self.own)
-        return torch.cat([diffused, new])
-
-    def average(self, dense: Tensor) -> Tensor:
-        r"""Product with :math:`\tilde A`."""
-        old, new = self._split(dense)
-        return torch.cat([self.graph.average(old), self.walk @ old + self.own * new])
 
 
 @dataclass
@@ -198,22 +186,22 @@ class ReferenceGraph:
     pruned: sparse.csr_matrix
 
     def attach(
-        self, new: torch.Tensor, n_neighbors: int, views: GraphViews, *, random_state: int, device: torch.device
-    ) -> AttachedViews:
-        """Operators of the graph and of new cells at their nearest cells by Pearson correlation.
+        self, new: torch.Tensor, n_neighbors: int, operators: GraphOperators, *, random_state: int, device: torch.device
+    ) -> AttachedOperators:
+        """Build the operators of the graph and of new cells, joined to their nearest cells by Pearson correlation.
 
         Parameters
         ----------
         new
             Principal components of the new cells, ``(n_new, n_features)``.
         n_neighbors
-            Cells that a new cell takes from.
-        views
+            Number of cells that a new cell averages over.
+        operators
             Operators of the graph among the N cells.
         random_state
-            Of the approximate search.
+            Random seed of the approximate search.
         device
-            Where the operators are put.
+            Device of the operators.
         """
         neighbors = nearest_cells(
             centered_unit_rows(self.components.numpy()),
@@ -222,10 +210,10 @@ class ReferenceGraph:
             random_state=random_state,
         )
         degrees = np.diff(self.adjacency.indptr), np.diff(self.pruned.indptr)
-        return AttachedViews.from_neighbors(views.to(device), neighbors, *degrees, device=device)
+        return AttachedOperators.from_neighbors(operators, neighbors, *degrees, device=device)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All of it, by names, for a file."""
+        """Tensors by name, to be saved in a file."""
         parts = {"components": self.components}
         for name, graph in (("graph", self.adjacency), ("pruned", self.pruned)):
             parts[f"{name}_indptr"] = torch.from_numpy(graph.indptr.astype(np.int64))
@@ -234,7 +222,7 @@ class ReferenceGraph:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> ReferenceGraph:
-        """What :meth:`tensors` gave; KeyError or ValueError where it is not that."""
+        """Build from what :meth:`tensors` returned; raises KeyError or ValueError if `tensors` are not valid."""
 
         def graph(name: str) -> sparse.csr_matrix:
             indptr, indices = (tensors[f"{name}_{part}"].numpy() for part in ("indptr", "indices"))
@@ -242,10 +230,23 @@ class ReferenceGraph:
             matrix = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_cells, n_cells))
             matrix.check_format(full_check=True)
             if len(indices) != indptr[-1]:
-                raise ValueError(f"{name} has more edges than it says")
+                raise ValueError(f"{name} has more indices than its indptr says")
             return matrix
 
         if tensors["components"].dtype != torch.float32:
             raise ValueError("components are not float32")
 
         return cls(tensors["components"], graph("graph"), graph("pruned"))
+
+
+def restore_cells(
+    tensors: Mapping[str, torch.Tensor], n_cells: int, n_latent: int
+) -> tuple[ReferenceGraph, np.ndarray]:
+    """Return the graph and the embedding of the training cells of a saved model; ValueError if they do not fit."""
+    reference, embedding = ReferenceGraph.from_tensors(tensors), tensors["embedding"].numpy()
+    if embedding.shape[1:] != (n_latent,) or embedding.dtype != np.float32:
+        raise ValueError(f"the embedding is not {n_latent} float32 a cell")
+    shapes = [graph.shape for graph in (reference.adjacency, reference.pruned)]
+    if not n_cells == len(reference.components) == len(embedding) or shapes != [(n_cells,) * 2] * 2:
+        raise ValueError(f"components, graph and embedding are not of {n_cells} cells")
+    return reference, embedding

@@ -1,4 +1,4 @@
-"""Losses of scSiameseClu, each of them in memory linear in the cells."""
+"""Losses of scSiameseClu, in memory linear in the number of cells."""
 
 from __future__ import annotations
 

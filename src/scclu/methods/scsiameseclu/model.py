@@ -13,24 +13,25 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from anndata import AnnData
-from scipy import sparse
 
 from scclu._checks import check_choice, check_training
-from scclu.cluster.final import by_size, partition
+from scclu._rng import child_seed
 from scclu.cluster.representations import diffused
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
-from scclu.data.counts import Counts, read_counts
-from scclu.data.neighbors import as_adjacency, select_neighbors
-from scclu.data.recipe import Recipe
+from scclu.data.counts import Counts
 from scclu.graph.knn import pearson_knn
-from scclu.methods._base import ClusteringModel, cluster_means
+from scclu.methods._base import ClusteringModel
 from scclu.methods._randomness import isolated_randomness, one_at_a_time
+from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
-from scclu.methods.scsiameseclu.graph import GraphViews, ReferenceGraph
-from scclu.methods.scsiameseclu.module import ScSiameseCluModule
-from scclu.methods.scsiameseclu.phases import run_phases
+from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
+from scclu.methods.scsiameseclu.final import assign, vote
+from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
+from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
+from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
+from scclu.methods.scsiameseclu.phases import NoiseState, run_phases
 from scclu.methods.scsiameseclu.refresh import JointRefresh, embed_whole
 from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings, check_settings
 
@@ -40,55 +41,58 @@ logger = logging.getLogger(__name__)
 _TOLERANCE = 1e-2
 
 
-class ScSiameseClu(ClusteringModel):
+class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     """Siamese clustering of expression and of the cells' graph.
 
-    Two views of each cell (Eq. 1-3) pass autoencoders of expression and of the neighbour graph; the views are kept
-    apart from collapsing (Eq. 4-5), fused (Eq. 6-7), and clustered by optimal transport (Eq. 10-13), in three phases:
-    expression, graph, joint (Eq. 14). No label is used anywhere, and nothing cells x cells is ever dense.
+    Two augmented views of each cell (Eq. 1-3) are embedded by autoencoders of expression and of the neighbour graph.
+    Correlation losses keep the embeddings from collapsing (Eq. 4-5); the embeddings are fused (Eq. 6-7) and clustered
+    by optimal transport (Eq. 10-13). Training has three phases: expression, graph and joint (Eq. 14). No labels are
+    used, and no dense matrix of cells x cells is allocated.
 
     Parameters
     ----------
     adata
         AnnData after :meth:`setup_anndata`.
     n_clusters
-        K; ``None`` finds it from the data, as :func:`scclu.tl.choose_n_clusters` does.
+        Number of clusters K; ``None`` estimates it from the data as :func:`scclu.tl.choose_n_clusters` does.
     preset
-        ``"default"``, or ``"paper"`` for the paper's settings; each parameter below that is ``None`` is the preset's.
+        Preset that provides defaults for all settings below that are ``None``: ``"default"`` or ``"paper"``.
     n_top_genes
-        Highly variable genes that are used. A number above that of the genes uses all.
+        Number of highly variable genes; all genes are used if there are fewer.
     n_components
-        Principal components that are the features of a cell, and that neighbours are found in.
+        Number of principal components, which are the features of a cell and the space of the neighbour search.
     n_neighbors
-        Neighbours of a cell by Pearson correlation, at most a third of the cells; a neighbour of either direction makes
-        an edge.
+        Number of neighbours of a cell by Pearson correlation, at most a third of the cells; an edge joins two cells if
+        either is a neighbour of the other.
     n_latent
         Width d of the embedding.
     gene_hidden, graph_hidden
         Widths of the hidden layers of the two encoders, first to last; the decoders mirror them.
+    shared_weights
+        Whether the two views of a cell pass the same autoencoders; ``False`` trains one of each kind for each view.
     edge_drop
-        Share of the edges that the first graph view lacks (Eq. 2), in [0, 1).
+        Fraction of edges that are removed from the graph of the first view (Eq. 2), in [0, 1).
     teleport
-        alpha of Eq. 3, in (0, 1].
+        Teleport probability alpha of Eq. 3, in (0, 1].
     noise_scale
         Standard deviation of the noise of Eq. 1, >= 0.
     correlation_weight, reconstruction_weight
-        Weights of Eq. 4-5 and of L_REC; 0 switches a loss off, here and below.
+        Weights of Eq. 4-5 and of L_REC. A weight of 0 disables a loss, here and below.
     propagation_weight, zinb_weight, ot_weight
         gamma of Eq. 9, rho and sigma of Eq. 14.
     sharpness
         lambda of Eq. 11, > 0.
     cluster_method
-        How cells get their clusters at the end: ``"assignment"``, each its likeliest under Q, or ``"consensus"`` of
-        Gaussian mixtures and K-means on the embedding and on components of the input (docs/deviations.md).
+        Final clustering: ``"assignment"`` takes the most probable cluster under Q, ``"consensus"`` combines Gaussian
+        mixtures and K-means on the embedding and on components of the input (docs/deviations.md).
     counts_layer
-        Raw counts for ZINB, a key of ``adata.layers``; ``None`` takes ``layers["counts"]``, else ``X`` or the
-        registered layer if it holds counts.
+        Key of ``adata.layers`` with raw counts for ZINB; ``None`` uses ``layers["counts"]``, else ``X`` or the
+        registered layer if it contains counts.
     neighbors_key
-        A key of ``adata.uns``, as :func:`scanpy.pp.neighbors` writes: use that graph in place of an own one. Its edges
-        are taken as undirected and unweighted.
+        Key of ``adata.uns``, as written by :func:`scanpy.pp.neighbors`, of a graph to use instead of the Pearson graph.
+        Its edges are used as undirected and unweighted.
     random_state
-        Seed of everything random; the global state of numpy and torch is neither used nor changed.
+        Random seed; the global random states of numpy and torch are neither used nor changed.
 
     Raises
     ------
@@ -121,6 +125,7 @@ class ScSiameseClu(ClusteringModel):
         n_latent: int | None = None,
         gene_hidden: Sequence[int] | None = None,
         graph_hidden: Sequence[int] | None = None,
+        shared_weights: bool | None = None,
         edge_drop: float | None = None,
         teleport: float | None = None,
         noise_scale: float | None = None,
@@ -146,70 +151,53 @@ class ScSiameseClu(ClusteringModel):
             adata,
             n_clusters,
             recipe={"n_top_genes": self.settings.n_top_genes},
-            with_views=self.settings.cluster_method == "consensus",
+            with_representations=self.settings.cluster_method == "consensus",
             random_state=random_state,
             registry=registry,
         )
-        self.init_params_ = self._get_init_params(arguments)
+        self.init_params_ = init_params(self, arguments)
+        self._landmark_seed = self._seed("landmarks")
         self._counts: Counts | None = None
         self._n_counts = 0
         if adata is None:
             return
-        graph = None if neighbors_key is None else self._read_graph(adata, neighbors_key)
+        graph = None if neighbors_key is None else read_graph(adata, neighbors_key, self._order)
         if self.settings.zinb_weight:
-            self._counts = self._read_counts(adata, counts_layer)
+            self._counts = read_training_counts(
+                adata, counts_layer, self._order, self.recipe.genes, setup_args(self), self.settings.n_top_genes
+            )
             self._n_counts = self._counts.matrix.shape[1]
         n_cells, n_genes = self._matrix.shape
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
-        components = fit_projection(self._projection, self._matrix, self.random_state)
+        components = fit_projection(self._projection, self._matrix, self._seed("components"))
         if graph is None:
-            # a graph that joins all of a few cells would make them equal
-            graph = pearson_knn(components.numpy(), min(self.settings.n_neighbors, (n_cells - 1) // 3))
+            # a complete graph would make all embeddings equal
+            n_neighbors = min(self.settings.n_neighbors, (n_cells - 1) // 3)
+            graph = pearson_knn(components.numpy(), n_neighbors, random_state=self._seed("neighbors"))
         self._reference = ReferenceGraph(components, graph, graph)
-        if self._views:
-            # of a sample of the cells the graph has too few edges
-            graph_of_views = graph if len(self._views[0]) == n_cells else None
-            self._views += tuple(diffused(view, graph_of_views) for view in self._views)
+        if self._representations:
+            # a sample of the cells has too few edges in the graph of all cells
+            shared_graph = graph if len(self._representations[0]) == n_cells else None
+            self._representations += tuple(diffused(each, shared_graph) for each in self._representations)
         self.module = self._new_module()
 
-    def _read_graph(self, adata: AnnData, neighbors_key: str) -> sparse.csr_matrix:
-        """The user's graph, in the order of training."""
-        matrix, name = select_neighbors(adata, neighbors_key)
-        graph = as_adjacency(matrix, adata.n_obs, f"adata.obsp[{name!r}]")
-        graph = sparse.csr_matrix(graph[self._order][:, self._order])
-        graph.sort_indices()
-        return graph
-
-    def _read_counts(self, adata: AnnData, counts_layer: str | None) -> Counts:
-        """Counts of the used genes, in the order of training."""
-        setup = self._setup_args()
-        matrix, names, source = read_counts(adata, counts_layer, layer=setup["layer"])
-        matrix, genes = matrix[self._order], self.recipe.genes
-        if setup["use_rep"] is not None:  # what is clustered has no genes
-            genes = Recipe.fit(matrix, names, source, n_top_genes=self.settings.n_top_genes)[0].genes
-        position = {gene: i for i, gene in enumerate(names)}
-        return Counts.of(matrix, [position[gene] for gene in genes])
+    def _seed(self, consumer: str) -> int:
+        """Seed of one consumer of randomness, whose stream no other consumer shares."""
+        return child_seed(self.random_state, f"scsiameseclu {consumer}")
 
     def _make_projection(self, n_features: int) -> FeatureProjection:
         return make_projection(self.recipe, n_features, self.settings.max_value, self.settings.norm_power)
 
     def _new_module(self) -> ScSiameseCluModule:
         settings = self.settings
-        with isolated_randomness(self.random_state):
+        with isolated_randomness(self._seed("weights")):
             module = ScSiameseCluModule(
                 self._projection,
                 self.n_clusters,
                 n_counts=self._n_counts,
-                n_latent=settings.n_latent,
-                gene_hidden=settings.gene_hidden,
-                graph_hidden=settings.graph_hidden,
-                noise_scale=settings.noise_scale,
-                correlation_weight=settings.correlation_weight,
-                reconstruction_weight=settings.reconstruction_weight,
-                propagation_weight=settings.propagation_weight,
-                zinb_weight=settings.zinb_weight,
-                ot_weight=settings.ot_weight,
-                scale_free_graph=settings.scale_free_graph,
+                **{name: getattr(settings, name) for name in MODULE_SETTINGS},
+                noise_seed=self._seed("noise"),
+                landmark_seed=self._landmark_seed,
             )
         if self._counts is not None:
             module.start_counts(torch.from_numpy(self._counts.mean()))
@@ -228,52 +216,52 @@ class ScSiameseClu(ClusteringModel):
         checkpoint_dir: str | Path | None = None,
         **trainer_kwargs: Any,
     ) -> None:
-        """Train the three phases, each with its progress bar, then assign each cell to its likeliest cluster.
+        """Train the three phases, each with a progress bar, then cluster the cells as `cluster_method` says.
 
-        ``history`` has a value for each epoch under the phase's name and the loss's, as in ``"joint_transport"``; it is
-        NaN in epochs before a loss has started.
+        ``history`` contains one value per epoch for each loss, named by phase and loss, such as ``"joint_transport"``.
+        Values are NaN in epochs in which a loss was not used yet.
 
         Parameters
         ----------
         max_epochs
-            Epochs of each phase, of 5 batches each. ``None`` is the preset's, or a pass over the cells if that is more.
+            Number of epochs of each phase, with 5 batches per epoch. ``None`` uses the preset's value, or more if those
+            epochs contain less than one pass over the cells.
         batch_size
-            Cells in a batch, roughly; ``None`` is the preset's. As many cells as that, or fewer, are trained on as a
-            whole; more, on random unions of parts of their graph.
+            Approximate number of cells per batch; ``None`` uses the preset's value. If all cells fit into one batch,
+            training uses the whole graph; otherwise, random unions of parts of the graph.
         accelerator, devices
             As in scvi-tools.
         precision
-            For Lightning. Losses and results are float32 in any case.
+            Passed to Lightning. Losses and results are always float32.
         n_snapshots
-            Keep embedding and clusters before training, after it, and at epochs evenly spread between, in
-            ``snapshots_`` (:class:`~scclu.model.Snapshots`): as many in all, which is 0 or at least 2. Epochs
-            count through all phases.
-            Results are the same with any number; :meth:`save` leaves snapshots out.
+            Number of snapshots of embedding and clusters to store in ``snapshots_``
+            (:class:`~scclu.model.Snapshots`): 0, or at least 2 (before training, after it, and at evenly spaced epochs
+            of all phases). Snapshots do not change the results and are not saved by :meth:`save`.
         checkpoint_dir
-            A folder for what a stopped training goes on from: the same call on the same cells, also in another process,
-            takes it up at the last epoch that was saved and ends with the same result. Saving takes at most a
-            twentieth of the time. The files are removed when training ends; trainings with other cells,
-            settings or seeds do not touch them and may share the folder. Callbacks of yours start anew.
+            Directory for checkpoints that allow training to resume. The same call on the same cells, also in another
+            process, resumes at the last saved epoch and gives the same result. Saving takes at most a twentieth of the
+            time. The files are removed when training ends. Runs with other cells, settings or seeds may share the
+            directory. The state of user-defined callbacks is not saved.
         **trainer_kwargs
-            For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
+            Passed to :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
 
         Raises
         ------
         RuntimeError
-            If the model was loaded from a file without its cells.
+            If the model was loaded from a file without its training cells.
         KeyboardInterrupt
-            If the user interrupts; the model is then what it was before.
+            If the user interrupts training; the model is left unchanged.
         """
         settings = self.settings
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         if batch_size is None:
             batch_size = settings.batch_size
         self._projection.cpu()
-        module = self._new_module()  # training again starts again; the old network stays until the new one is ready
+        module = self._new_module()  # the old network is kept until training succeeds
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = self._make_refresh(module, batches, n_epochs)
-        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self.random_state)
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self._seed("snapshots"))
         precision = "32-true" if precision == "auto" else precision
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
@@ -284,7 +272,13 @@ class ScSiameseClu(ClusteringModel):
         )
         checkpoint_of = self._checkpointing(
             checkpoint_dir,
-            {"module": module, "batches": batches, "refresh": refresh, "snapshots": recorder},
+            {
+                "module": module,
+                "batches": batches,
+                "refresh": refresh,
+                "noise": NoiseState(module),
+                "snapshots": recorder,
+            },
             max_epochs=n_epochs,
             batch_size=batch_size,
             precision=precision,
@@ -302,15 +296,21 @@ class ScSiameseClu(ClusteringModel):
                 precision=precision,
                 **trainer_kwargs,
             )
-            with isolated_randomness(self.random_state):
+            with isolated_randomness(self._seed("training")):
                 history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
             if not settings.ot_weight and settings.cluster_method == "assignment":
                 refresh.set_clusters(embedding)
             if settings.cluster_method == "consensus":
-                found = self._vote(embedding.numpy(), batches.features.numpy())
+                found = vote(
+                    embedding.numpy(),
+                    batches.features.numpy(),
+                    self._representations,
+                    self.n_clusters,
+                    random_state=self.random_state,
+                )
             else:
-                found = _assign(module, embedding)
+                found = assign(module, embedding)
             reference = replace(self._reference, pruned=batches.pruned)
             self._keep(module, history, recorder, embedding.numpy(), *found, _reference=reference)
 
@@ -329,7 +329,7 @@ class ScSiameseClu(ClusteringModel):
             tolerance=_TOLERANCE,
             counts=self._counts,
             n_counted=settings.n_counted,
-            seed=self.random_state,
+            seed=self._seed("batches"),
         )
 
     def _make_refresh(self, module: ScSiameseCluModule, batches: GraphBatches, n_epochs: int) -> JointRefresh:
@@ -342,75 +342,23 @@ class ScSiameseClu(ClusteringModel):
             fine_clusters=settings.fine_clusters,
             temper=settings.temper,
             warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
-            # a refresh runs over all cells: not more than some four times in a pass
+            # a refresh embeds all cells, so it runs about four times per pass over the cells
             every=max(1, round(batches.n_batches / (4 * EPOCH_STEPS))),
-            seed=self.random_state,
+            seed=self._seed("clusters"),
         )
-
-    def _vote(self, embedding: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Clusters that the embedding and the input agree on, and their centres."""
-        logger.info("Clustering the embedding of %d cells (consensus).", len(embedding))
-        blocks = [_unit_norm(embedding - embedding.mean(0)), _unit_norm(features)]
-        labels = partition(
-            np.hstack(blocks),
-            self.n_clusters,
-            method="consensus",
-            random_state=self.random_state,
-            n_hidden=embedding.shape[1],
-            others=self._views,
-        )
-        return labels, cluster_means(embedding, labels)
 
     # -- new cells ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
-        """Embedding of new cells: each takes from its nearest training cells, and they take nothing from it."""
+        """Embed new cells, each of which averages over its nearest training cells and does not change them."""
         device, settings, reference = self.module.device, self.settings, self._reference
         new = project(self._projection, matrix)
-        views = GraphViews.from_adjacency(
+        operators = GraphOperators.from_adjacency(
             reference.adjacency, reference.pruned, teleport=settings.teleport, tolerance=_TOLERANCE
         )
-        graph = reference.attach(new, settings.n_neighbors, views, random_state=self.random_state, device=device)
+        graph = reference.attach(
+            new, settings.n_neighbors, operators, random_state=self._seed("new neighbors"), device=device
+        )
         features = self._projection.temper(torch.cat([reference.components, new]).to(device))
         return self.module.embed(features, graph).fused[len(reference.components) :].cpu().numpy()
-
-    # -- files --------------------------------------------------------------------------------------------------------
-
-    def _extra_tensors(self) -> dict[str, torch.Tensor]:
-        embedding = torch.from_numpy(self._embedding)
-        return self._reference.tensors() | {"embedding": embedding, "n_counts": torch.tensor(self._n_counts)}
-
-    def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
-        self._reference = ReferenceGraph.from_tensors(tensors)
-        self._saved_embedding = tensors["embedding"].numpy()
-        if self._saved_embedding.shape[1:] != (self.settings.n_latent,) or self._saved_embedding.dtype != np.float32:
-            raise ValueError(f"the embedding is not {self.settings.n_latent} float32 a cell")
-        shapes = [graph.shape for graph in (self._reference.adjacency, self._reference.pruned)]
-        if (
-            not n_cells == len(self._reference.components) == len(self._saved_embedding)
-            or shapes != [(n_cells,) * 2] * 2
-        ):
-            raise ValueError(f"components, graph and embedding are not of {n_cells} cells")
-        self._projection = self._make_projection(self._reference.components.shape[1])
-        self._n_counts = int(tensors["n_counts"])
-        if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
-            raise ValueError("n_counts does not fit zinb_weight")
-
-    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
-        self.recipe.transform(*self._read(adata))  # other genes or values are refused
-        return self._saved_embedding
-
-
-def _assign(module: ScSiameseCluModule, embedding: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest cluster of each cell, and the centres."""
-    assigned = module.log_assignment(embedding.to(module.device)).argmax(1).cpu().numpy()
-    labels = by_size(assigned)
-    kept = [assigned[labels == k][0] for k in range(int(labels.max()) + 1)]
-    return labels, module.centers.detach().cpu().numpy()[kept]
-
-
-def _unit_norm(block: np.ndarray) -> np.ndarray:
-    """Rows with a mean squared norm of 1; rounding errors of cells that do not differ are set to 0."""
-    norm = float(np.sqrt((block**2).sum(axis=1).mean()))
-    return block / norm if norm > 1e-4 else np.zeros_like(block)

@@ -1,4 +1,4 @@
-"""The network of scSiameseClu: views, fusion and the losses of each phase."""
+"""The network of scSiameseClu: augmented views, fusion, and the losses of each training phase."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch.nn.functional import mse_loss
 
 from scclu.data.components import FeatureProjection
 from scclu.methods._assignment import log_student_t
+from scclu.methods._randomness import generator
 from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GeneAutoencoder, GraphAutoencoder
-from scclu.methods.scsiameseclu.graph import AttachedViews, GraphViews
+from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
 from scclu.methods.scsiameseclu.losses import (
     cell_correlation_loss,
     graph_alignment_loss,
@@ -24,10 +25,25 @@ from scclu.methods.scsiameseclu.losses import (
     zinb_loss,
 )
 
+# settings that the module takes by their names
+MODULE_SETTINGS = (
+    "n_latent",
+    "gene_hidden",
+    "graph_hidden",
+    "shared_weights",
+    "noise_scale",
+    "correlation_weight",
+    "reconstruction_weight",
+    "propagation_weight",
+    "zinb_weight",
+    "ot_weight",
+    "scale_free_graph",
+)
+
 
 @dataclass(frozen=True)
 class CellBatch:
-    r"""What a training step sees of its n cells.
+    r"""Input of a training step on n cells.
 
     Attributes
     ----------
@@ -40,20 +56,20 @@ class CellBatch:
     size_factors
         Library size over its median, ``(m,)``.
     counted
-        Positions of the rows with counts, ``(m,)``; a random subset bounds the cost of ZINB.
+        Positions of the rows with counts, ``(m,)``: a random subset limits the cost of ZINB.
     target
         Transport plan :math:`\hat P`, ``(n, n_clusters)``, or ``None`` before there are clusters.
     """
 
     features: Tensor
-    graph: GraphViews
+    graph: GraphOperators
     counts: Tensor | None = None
     size_factors: Tensor | None = None
     counted: Tensor | None = None
     target: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
-        """A copy on a device."""
+        """Return a copy on a device."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
 
@@ -77,14 +93,18 @@ class ScSiameseCluModule(nn.Module):
     projection
         From log-normalised genes to features.
     n_counts
-        Genes whose counts ZINB models; 0 leaves it out.
+        Number of genes whose counts ZINB models; 0 disables ZINB.
     n_clusters, n_latent, gene_hidden, graph_hidden, noise_scale
         As in :class:`scclu.model.ScSiameseClu`.
     correlation_weight, reconstruction_weight, propagation_weight, zinb_weight, ot_weight
-        As there.
+        Loss weights, as in :class:`scclu.model.ScSiameseClu`.
     scale_free_graph
-        Whether the graph is rebuilt up to a scale or literally, see
+        Whether the graph is reconstructed up to a scale or literally, see
         :func:`~scclu.methods.scsiameseclu.losses.graph_alignment_loss`.
+    shared_weights
+        Whether both views pass the same autoencoders; otherwise each view has its own.
+    noise_seed, landmark_seed
+        Random seeds of the noise of Eq. 1 and of the landmarks of Eq. 7.
     """
 
     dof = 1.0
@@ -105,15 +125,23 @@ class ScSiameseCluModule(nn.Module):
         zinb_weight: float,
         ot_weight: float,
         scale_free_graph: bool,
+        shared_weights: bool = True,
+        noise_seed: int = 0,
+        landmark_seed: int = 0,
     ) -> None:
         super().__init__()
         self.projection = projection
         n_features = projection.n_features
         self.gene_autoencoder = GeneAutoencoder(n_features, n_latent, gene_hidden)
         self.graph_autoencoder = GraphAutoencoder(n_features, n_latent, graph_hidden)
-        self.fusion = AdaptiveFusion()
-        self.centers = nn.Parameter(torch.zeros(n_clusters, n_latent))
-        # the centres of the clusters that have cells, largest first: what a finished model predicts with
+        self.shared_weights = shared_weights
+        if not shared_weights:
+            self.second_gene_autoencoder = GeneAutoencoder(n_features, n_latent, gene_hidden)
+            self.second_graph_autoencoder = GraphAutoencoder(n_features, n_latent, graph_hidden)
+        self.fusion = AdaptiveFusion(landmark_seed=landmark_seed)
+        self.noise = generator(noise_seed)
+        self.trained_centroids = nn.Parameter(torch.zeros(n_clusters, n_latent))
+        # centroids of the final clusters that contain cells, largest first, which predict() uses
         self.register_buffer("centroids", torch.zeros(n_clusters, n_latent))
         self.centroids: Tensor
         self.noise_scale = noise_scale
@@ -131,19 +159,31 @@ class ScSiameseCluModule(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are (scvi-tools asks a module for it)."""
-        return self.centers.device
+        """Device of the parameters, which scvi-tools reads."""
+        return self.trained_centroids.device
 
     def on_load(self, model: object, **_: object) -> None:
-        """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
+        """Do nothing; scvi-tools' loader calls this method."""
+
+    @property
+    def gene_autoencoders(self) -> list[GeneAutoencoder]:
+        """The autoencoders of expression: one, or one for each view."""
+        return [self.gene_autoencoder] if self.shared_weights else [self.gene_autoencoder, self.second_gene_autoencoder]
+
+    @property
+    def graph_autoencoders(self) -> list[GraphAutoencoder]:
+        """The autoencoders of the graph: one, or one for each view."""
+        if self.shared_weights:
+            return [self.graph_autoencoder]
+        return [self.graph_autoencoder, self.second_graph_autoencoder]
 
     def start_counts(self, mean: Tensor) -> None:
-        """Start ZINB at the mean count of each gene at size factor 1, ``(n_counts,)``."""
+        """Initialise ZINB with the mean count of each gene at size factor 1, ``(n_counts,)``."""
         with torch.no_grad():
             self.count_rate.bias.copy_(torch.log(mean + 1e-4))
 
-    def embed(self, features: Tensor, graph: GraphViews | AttachedViews, *, augment: bool = False) -> Embedding:
-        """Both views of every cell and their fusion (Eq. 1-3, 6-7).
+    def embed(self, features: Tensor, graph: GraphOperators | AttachedOperators, *, augment: bool = False) -> Embedding:
+        """Embed both views of every cell and fuse them (Eq. 1-3, 6-7).
 
         Parameters
         ----------
@@ -155,32 +195,37 @@ class ScSiameseCluModule(nn.Module):
             Whether the noise of Eq. 1 is drawn; without it the result is deterministic.
         """
         first, second = self._augment(features, augment), self._augment(features, augment)
-        gene_first = self.gene_autoencoder.encode(first)
-        gene_second = self.gene_autoencoder.encode(second) if augment else gene_first
-        graph_first = self.graph_autoencoder.encode(first, graph.propagate_pruned)
-        graph_second = self.graph_autoencoder.encode(second, graph.propagate_diffused)
-        fused = self.fusion([gene_first, gene_second, graph_first, graph_second], graph.average, graph.n_reference)
+        gene_first = self.gene_autoencoders[0].encode(first)
+        same = self.shared_weights and not augment
+        gene_second = gene_first if same else self.gene_autoencoders[-1].encode(second)
+        graph_first = self.graph_autoencoders[0].encode(first, graph.pruned)
+        graph_second = self.graph_autoencoders[-1].encode(second, graph.diffused)
+        fused = self.fusion([gene_first, gene_second, graph_first, graph_second], graph.walk, graph.n_reference)
         return Embedding(gene_first, gene_second, graph_first, graph_second, fused)
 
     def expression_loss(self, batch: CellBatch) -> dict[str, Tensor]:
-        """First pretraining phase: the gene autoencoder rebuilds the features from an augmented copy."""
-        rebuilt = self.gene_autoencoder.decode(self.gene_autoencoder.encode(self._augment(batch.features, True)))
-        return {"features": mse_loss(rebuilt, batch.features)}
+        """First pretraining phase: each gene autoencoder reconstructs the features from an augmented copy."""
+        losses = []
+        for autoencoder in self.gene_autoencoders:
+            rebuilt = autoencoder.decode(autoencoder.encode(self._augment(batch.features, True)))
+            losses.append(mse_loss(rebuilt, batch.features))
+        return {"features": torch.stack(losses).mean()}
 
     def graph_loss(self, batch: CellBatch) -> dict[str, Tensor]:
-        """Second pretraining phase: the graph autoencoder rebuilds the propagated features and the graph."""
+        """Second pretraining phase: each graph autoencoder reconstructs the propagated features and the graph."""
         graph = batch.graph
-        latent = self.graph_autoencoder.encode(self._augment(batch.features, True), graph.propagate)
-        rebuilt = self.graph_autoencoder.decode(latent, graph.propagate)
-        return {
-            "propagated_features": mse_loss(rebuilt, graph.walk @ batch.features),
-            "edges": self._rebuild_graph(latent, graph.walk),
-        }
+        propagated = graph.walk @ batch.features
+        features, edges = [], []
+        for autoencoder in self.graph_autoencoders:
+            latent = autoencoder.encode(self._augment(batch.features, True), graph.symmetric)
+            features.append(mse_loss(autoencoder.decode(latent, graph.symmetric), propagated))
+            edges.append(self._rebuild_graph(latent, graph.walk))
+        return {"propagated_features": torch.stack(features).mean(), "edges": torch.stack(edges).mean()}
 
     def joint_loss(self, batch: CellBatch) -> dict[str, Tensor]:
         r"""Weighted terms of Eq. 14, whose sum is the loss; a term of weight 0 is neither computed nor returned.
 
-        The transport term is there as soon as the batch has a target.
+        The transport term is included if the batch has a target.
         """
         views = self.embed(batch.features, batch.graph, augment=True)
         terms: dict[str, Tensor] = {}
@@ -199,11 +244,14 @@ class ScSiameseCluModule(nn.Module):
 
     def log_assignment(self, embedding: Tensor) -> Tensor:
         """Logarithm of Q, ``(n, n_clusters)``, for fused embeddings ``(n, n_latent)`` (section 3.5)."""
-        return log_student_t(embedding, self.centers, self.dof)
+        return log_student_t(embedding, self.trained_centroids, self.dof)
 
     def _augment(self, features: Tensor, augment: bool) -> Tensor:
         """Multiplicative noise N(1, noise_scale) (Eq. 1)."""
-        return features * (1.0 + self.noise_scale * torch.randn_like(features)) if augment else features
+        if not augment:
+            return features
+        noise = torch.randn(features.shape, generator=self.noise, dtype=features.dtype, device=self.noise.device)
+        return features * (1.0 + self.noise_scale * noise.to(features.device))
 
     def _correlation_terms(self, views: Embedding, assignment: Tensor) -> dict[str, Tensor]:
         cells = cell_correlation_loss(views.gene_first, views.gene_second)
@@ -217,11 +265,12 @@ class ScSiameseCluModule(nn.Module):
 
     def _reconstruction_terms(self, batch: CellBatch, views: Embedding) -> dict[str, Tensor]:
         graph = batch.graph
-        rebuilt = self.gene_autoencoder.decode(views.fused)
-        propagated = self.graph_autoencoder.decode(views.fused, graph.propagate)
+        propagated = graph.walk @ batch.features
+        genes = [mse_loss(each.decode(views.fused), batch.features) for each in self.gene_autoencoders]
+        graphs = [mse_loss(each.decode(views.fused, graph.symmetric), propagated) for each in self.graph_autoencoders]
         return {
-            "features": self.reconstruction_weight * mse_loss(rebuilt, batch.features),
-            "propagated_features": self.reconstruction_weight * mse_loss(propagated, graph.walk @ batch.features),
+            "features": self.reconstruction_weight * torch.stack(genes).mean(),
+            "propagated_features": self.reconstruction_weight * torch.stack(graphs).mean(),
             "edges": self.reconstruction_weight * self._rebuild_graph(views.fused, graph.walk),
         }
 

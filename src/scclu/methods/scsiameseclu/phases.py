@@ -1,4 +1,4 @@
-"""The training phases of scSiameseClu."""
+"""Training phases of scSiameseClu: expression, graph, joint."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class PhasePlan(HistoryPlan):
     Parameters
     ----------
     module
-        The network, which moves to the device of the training.
+        The network, which is moved to the device used for training.
     losses
-        Named terms of a batch, whose sum is the loss.
+        Function that returns the named terms of a batch, whose sum is the loss.
     parameters
-        What is trained.
+        Parameters to train.
     lr
-        Learning rate, constant.
+        Learning rate, kept constant.
     refresh
         Called with the number of each epoch before it starts.
     """
@@ -48,13 +48,13 @@ class PhasePlan(HistoryPlan):
         self._refresh = refresh
 
     def on_train_epoch_start(self) -> None:
-        """Bring up to date what is kept during an epoch."""
+        """Call `refresh`."""
         if self._refresh is not None:
             with torch.no_grad():
                 self._refresh(self.n_epochs)
 
     def training_step(self, batch: CellBatch) -> torch.Tensor:
-        """One batch, in float32: sparse products know no other precision."""
+        """Compute the loss of a batch in float32, the only precision of sparse products."""
         with torch.autocast(batch.features.device.type, enabled=False):
             terms = self._losses(batch)
             loss = torch.stack(list(terms.values())).sum()
@@ -62,8 +62,27 @@ class PhasePlan(HistoryPlan):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
+        """Return Adam on the trained parameters."""
         return torch.optim.Adam(self._trained, lr=self._lr)
+
+
+class NoiseState:
+    """State of the random generator of a module's noise, for checkpoints."""
+
+    def __init__(self, module: ScSiameseCluModule):
+        self._noise = module.noise
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the state of the generator."""
+        return {"noise": self._noise.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self._noise.set_state(state_dict["noise"])
+
+
+def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
 
 
 def run_phases(
@@ -75,14 +94,15 @@ def run_phases(
     lr: float,
     joint_lr: float,
 ) -> dict[str, np.ndarray]:
-    """Train the autoencoder of expression, that of the graph, and all together.
+    """Train the gene autoencoders, then the graph autoencoders, then the whole network.
 
     Parameters
     ----------
     module, batches, refresh
-        The network, its batches, and what joint training brings up to date.
+        The network, its batches, and the callback of joint training.
     run
-        Called with a plan, the batches and a description: :func:`~scclu.methods._trainer.fit`.
+        :func:`~scclu.methods._trainer.fit` with its other arguments bound; called with a plan, the batches and a
+        description.
     lr, joint_lr
         Learning rates of the first two phases and of the last.
 
@@ -92,8 +112,8 @@ def run_phases(
     their cluster between refreshes.
     """
     phases = {
-        "expression": PhasePlan(module, module.expression_loss, module.gene_autoencoder.parameters(), lr=lr),
-        "graph": PhasePlan(module, module.graph_loss, module.graph_autoencoder.parameters(), lr=lr),
+        "expression": PhasePlan(module, module.expression_loss, _parameters(module.gene_autoencoders), lr=lr),
+        "graph": PhasePlan(module, module.graph_loss, _parameters(module.graph_autoencoders), lr=lr),
         "joint": PhasePlan(module, module.joint_loss, module.parameters(), lr=joint_lr, refresh=refresh),
     }
     history = {}

@@ -1,4 +1,4 @@
-"""What joint training brings up to date between epochs: pruned edges, clusters, transport targets."""
+"""Updates between epochs of joint training: pruned edges, clusters and transport targets."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from scclu.methods.scsiameseclu.transport import transport_target
 
 @torch.no_grad()
 def embed_whole(module: ScSiameseCluModule, batches: GraphBatches) -> torch.Tensor:
-    """Fused embedding of every cell over the whole graph, layer by layer, ``(n_cells, n_latent)`` on the CPU."""
+    """Embed all cells on the whole graph; returns the fused embedding ``(n_cells, n_latent)`` on the CPU."""
     graph = batches.whole().to(module.device)
     return module.embed(batches.features.to(module.device), graph).fused.float().cpu()
 
 
 class JointRefresh:
-    r"""Callback of the joint phase.
+    r"""Callback that updates graph, clusters and targets in the joint phase.
 
     Parameters
     ----------
     module, batches
-        The network, and the batches whose pruned graph and targets are set.
+        The network, and the batches whose pruned graph and targets are updated.
     edge_drop
-        Share of the edges that Eq. 2 removes.
+        Fraction of edges that Eq. 2 removes.
     sharpness
         :math:`\lambda` of Eq. 11.
     fine_clusters, temper
-        Of :func:`~scclu.cluster.tempered_ward.tempered_ward`, which finds the first clusters: fine clusters per
-        cluster, and the exponent.
+        Arguments `over` and `temper` of :func:`~scclu.cluster.tempered_ward.tempered_ward`, which finds the first
+        clusters.
     warm_epoch
-        First epoch with a transport target. The centres and the first proportions come from the clusters of then.
+        First epoch with a transport target. Clusters found at its start give the centroids and the first proportions.
     every
-        Epochs from one refresh to the next.
+        Number of epochs between refreshes.
     seed
-        Of the first clusters.
+        Random seed of the first clusters.
     """
 
     def __init__(
@@ -67,12 +67,13 @@ class JointRefresh:
         self.warm_epoch = warm_epoch
         self.every = every
         self.seed = seed
-        # share of the cells whose cluster changed since the last refresh: a sign of convergence that needs no label
+        # fraction of cells whose cluster changed since the last refresh, a label-free measure of convergence
         self.changed: list[float] = []
         self._last: np.ndarray | None = None
+        self._log_scaling: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, epoch: int) -> None:
-        """Refresh, if `epoch` is one at which it is due."""
+        """Refresh if it is due at the start of this epoch."""
         if epoch % self.every and epoch != self.warm_epoch:
             return
         embedding = embed_whole(self.module, self.batches)
@@ -84,12 +85,13 @@ class JointRefresh:
         self._set_target(embedding)
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes in training."""
-        return {"changed": self.changed, "last": self._last}
+        """Return what changes during training."""
+        return {"changed": self.changed, "last": self._last, "log_scaling": self._log_scaling}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self.changed, self._last = list(state_dict["changed"]), state_dict["last"]
+        self._log_scaling = state_dict["log_scaling"]
 
     def _prune(self, embedding: torch.Tensor) -> None:
         if self.edge_drop:
@@ -97,16 +99,16 @@ class JointRefresh:
             self.batches.prune(drop_weak_edges(adjacency, embedding.numpy(), self.edge_drop))
 
     def find_clusters(self, cells: np.ndarray) -> np.ndarray:
-        """Clusters of embedded cells found anew, ``(n_cells,)`` int."""
-        n_clusters = len(self.module.centers)
+        """Cluster embedded cells by tempered Ward; returns integer labels ``(n_cells,)``."""
+        n_clusters = len(self.module.trained_centroids)
         return tempered_ward(
             cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
         )
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
-        """Embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size, as they are now."""
+        """Return the current embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size."""
         embedding = embed_whole(self.module, self.batches)
-        if self.batches.target is None:  # the centres are not on clusters yet
+        if self.batches.target is None:  # the centroids are not initialised yet
             labels = self.find_clusters(embedding.numpy())
         else:
             labels = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
@@ -114,27 +116,32 @@ class JointRefresh:
 
     @torch.no_grad()
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:
-        """Put the centres on clusters found anew; returns their proportions, ``(n_clusters,)``."""
+        """Initialise the centroids with new clusters; returns their proportions, ``(n_clusters,)``."""
         cells = embedding.numpy()
-        n_clusters = len(self.module.centers)
+        n_clusters = len(self.module.trained_centroids)
         labels = self.find_clusters(cells)
         sizes = np.bincount(labels, minlength=n_clusters)
-        # fewer distinct cells than clusters: an empty cluster sits on the largest, which wins the ties
+        # with fewer distinct cells than clusters, an empty cluster gets the centroid of the largest, which wins ties
         members = [labels == (k if sizes[k] else sizes.argmax()) for k in np.argsort(-sizes, kind="stable")]
-        centers = np.stack([cells[rows].mean(axis=0) for rows in members])
-        self.module.centers.copy_(torch.from_numpy(centers))
+        centroids = np.stack([cells[rows].mean(axis=0) for rows in members])
+        self.module.trained_centroids.copy_(torch.from_numpy(centroids))
         return -np.sort(-sizes) / len(cells)
 
     def _set_target(self, embedding: torch.Tensor) -> None:
-        """New targets (Eq. 10-12) whose proportions follow the current clusters, so that they lock in no error."""
+        """Compute targets (Eq. 10-12) with the proportions of the current clusters, so that errors do not persist."""
         first = self.set_clusters(embedding) if self.batches.target is None else None
-        log_assignment = self.module.log_assignment(embedding.to(self.module.device)).cpu().numpy()
-        now = log_assignment.argmax(axis=1)
+        log_assignment = self.module.log_assignment(embedding.to(self.module.device)).cpu()
+        now = log_assignment.argmax(dim=1).numpy()
         if self._last is not None:
             self.changed.append(float((now != self._last).mean()))
         self._last = now
         proportions = np.bincount(now, minlength=log_assignment.shape[1]) / len(now)
         plan = transport_target(
-            log_assignment, proportions if first is None else first, sharpness=self.sharpness, tolerance=1e-4
+            log_assignment,
+            torch.from_numpy(proportions if first is None else first),
+            sharpness=self.sharpness,
+            tolerance=1e-4,
+            warm_start=self._log_scaling,
         )
-        self.batches.target = torch.from_numpy(plan.plan.astype(np.float32))
+        self._log_scaling = plan.log_scaling
+        self.batches.target = plan.plan.float()

@@ -1,4 +1,4 @@
-"""The settings of scSiameseClu and their presets."""
+"""Settings of scSiameseClu, and the presets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scclu._checks import check_choice, check_number
 
 @dataclass(frozen=True)
 class ScSiameseCluSettings:
-    """One value for each setting of scSiameseClu; the model's docstring says what they are."""
+    """Settings of scSiameseClu; those that users may pass are described in the model's docstring."""
 
     n_top_genes: int
     max_value: float | None
@@ -20,6 +20,8 @@ class ScSiameseCluSettings:
     n_latent: int
     gene_hidden: Sequence[int]
     graph_hidden: Sequence[int]
+    # whether both views pass the same autoencoders, or each its own
+    shared_weights: bool
     noise_scale: float
     edge_drop: float
     teleport: float
@@ -30,16 +32,16 @@ class ScSiameseCluSettings:
     ot_weight: float
     sharpness: float
     scale_free_graph: bool
-    # clusters that the transport starts from
+    # arguments of tempered_ward, which finds the clusters that transport starts from
     fine_clusters: float
     temper: float
-    # share of the joint epochs before the transport starts
+    # fraction of the joint epochs before the transport starts
     ot_warmup: float
     batch_size: int
     part_size: int
-    # cells of a batch whose counts ZINB sees
+    # number of cells per batch whose counts ZINB uses
     n_counted: int
-    # epochs of each phase; more where they make less than a pass over the cells
+    # epochs of each phase, increased if they contain less than one pass over the cells
     max_epochs: int
     lr: float
     joint_lr: float
@@ -47,7 +49,7 @@ class ScSiameseCluSettings:
 
 
 PRESETS = {
-    # found on the data sets of docs/deviations.md
+    # tuned on the datasets of docs/deviations.md
     "default": ScSiameseCluSettings(
         n_top_genes=2000,
         max_value=10.0,
@@ -57,6 +59,7 @@ PRESETS = {
         n_latent=15,
         gene_hidden=(128, 256, 512),
         graph_hidden=(128, 256),
+        shared_weights=True,
         noise_scale=0.1,
         edge_drop=0.1,
         teleport=0.2,
@@ -78,8 +81,8 @@ PRESETS = {
         joint_lr=5e-4,
         cluster_method="consensus",
     ),
-    # what the paper gives: gamma, noise, edges removed; widths and components as in the authors' program;
-    # neighbours, rho, sigma, lambda, epochs and learning rates are given by neither
+    # gamma, noise and removed edges as in the paper; widths and components as in the authors' program; neither gives
+    # neighbours, rho, sigma, lambda, epochs and learning rates
     "paper": ScSiameseCluSettings(
         n_top_genes=2000,
         max_value=None,
@@ -89,6 +92,7 @@ PRESETS = {
         n_latent=20,
         gene_hidden=(128, 256, 512),
         graph_hidden=(128, 256),
+        shared_weights=False,
         noise_scale=0.1,
         edge_drop=0.1,
         teleport=0.2,
@@ -126,6 +130,8 @@ def check_settings(settings: ScSiameseCluSettings) -> None:
             check_number(f"each width in {name}", width, integer=True, low=1)
     for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):
         check_number(f"{name}_weight", getattr(settings, f"{name}_weight"), low=0)
+    if not isinstance(settings.shared_weights, bool):
+        raise TypeError(f"shared_weights must be True or False, but {settings.shared_weights!r} was passed.")
     check_number("noise_scale", settings.noise_scale, low=0)
     check_number("edge_drop", settings.edge_drop, low=0, below=1)
     check_number("teleport", settings.teleport, above=0)

@@ -1,4 +1,4 @@
-"""Embeddings judged by a classifier: ``python -m scclu.benchmark.embeddings FILE LABELS --seed 0``."""
+"""Cross-validated classification from embeddings: ``python -m scclu.benchmark.cross_validation FILE LABELS``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from anndata import AnnData
 from sklearn.model_selection import StratifiedKFold
 
 from scclu import metrics
+from scclu._labels import read_labels
 from scclu.benchmark.peers import scaled_components, scvi_latent
 
 if TYPE_CHECKING:
@@ -30,28 +31,35 @@ def cross_validate(
     n_folds: int = 5,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Classify held-out cells from each of several embeddings.
+    """Compare embeddings by the cross-validated performance of a classifier.
 
-    The folds are shuffled and stratified, and the same for all embeddings. The embeddings have usually seen all cells,
-    without labels: only the classifier is held out.
+    The folds are shuffled, stratified and identical for all embeddings. Only the classifier is fitted on the training
+    folds; the embeddings are usually computed from all cells, without labels.
 
     Parameters
     ----------
     adata
-        Labelled cells.
+        Annotated data with embeddings and known cell types; nothing is written.
     labels_key
-        A column of ``adata.obs``.
+        Column of ``adata.obs`` with the cell types.
     use_reps
-        Keys of ``adata.obsm``.
+        Keys of ``adata.obsm`` with the embeddings.
     method
-        As for :func:`scclu.tl.fit_classifier`.
-    n_folds, seed
-        Of the folds.
+        Classifier, as in :func:`scclu.tl.fit_classifier`.
+    n_folds
+        Number of folds.
+    seed
+        Seed for the folds and the classifier.
 
     Returns
     -------
-    One row an embedding: ``"accuracy"``, ``"precision"``, ``"recall"`` and ``"f1"`` (macro) over the predictions of all
-    folds together.
+    Data frame with one row per embedding and the columns ``"accuracy"``, ``"precision"``, ``"recall"`` and ``"f1"``
+    (macro averages), computed from the predictions of all folds together.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If labels or an embedding are missing, or an argument is not allowed.
 
     Examples
     --------
@@ -62,7 +70,7 @@ def cross_validate(
     """
     from scclu import tl
 
-    labels = adata.obs[labels_key].astype(str).to_numpy()
+    labels = np.asarray(read_labels(adata, labels_key, argument="labels_key"))
     folds = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(labels, labels))
     rows = {}
     for use_rep in use_reps:
@@ -77,12 +85,14 @@ def cross_validate(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Embed a file's cells in four ways and print the table."""
+    """Compute four embeddings of the cells of a file and print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="h5ad with counts in X")
-    parser.add_argument("labels", help="column of obs: the number of its categories is K; the classifier learns them")
-    parser.add_argument("--seed", type=int, default=0, help="of the embeddings and of the folds")
-    parser.add_argument("--scvi-epochs", type=int, help="default: scVI's own")
+    parser.add_argument("file", type=Path, help="h5ad file with counts in X")
+    parser.add_argument(
+        "labels", help="column of obs with cell types, the classes; their number is the number of clusters"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed for the embeddings and the folds")
+    parser.add_argument("--scvi-epochs", type=int, help="number of epochs of scVI (default: chosen by scVI)")
     arguments = parser.parse_args(argv)
     from scclu import tl
 

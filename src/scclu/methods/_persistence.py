@@ -1,0 +1,252 @@
+"""Saving and loading of clustering models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self, TypeVar
+
+import numpy as np
+import torch
+from anndata import AnnData, read_h5ad
+
+from scclu._checks import check_number
+from scclu.data.recipe import Recipe
+from scclu.methods._files import check_finite, damage, file_digest, partial_path, read_model, write_model
+from scclu.methods._scvi import attach, parse_device_args, saved_registry, setup_args
+
+_Model = TypeVar("_Model", bound="SaveMixin")
+_ANNDATA = "adata.h5ad"
+
+
+class SaveMixin:
+    """Saving and loading for :class:`~scclu.methods._base.ClusteringModel`."""
+
+    adata: Any
+    module: Any
+    is_trained: bool
+    n_clusters: int
+    n_clusters_source: str
+    recipe: Recipe
+    labels_: np.ndarray | None
+    history_: dict[str, np.ndarray]
+    _embedding: np.ndarray | None
+    _check_trained: Any
+    _embed_training_cells: Any
+    _new_module: Any
+
+    def save(self, dir_path: str | Path, *, overwrite: bool = False, save_anndata: bool = False) -> None:
+        """Save the trained model: weights as safetensors, the rest as JSON.
+
+        Parameters
+        ----------
+        dir_path
+            A folder, which is created if it does not exist.
+        overwrite
+            Replace a model that is in the folder. Default ``False``.
+        save_anndata
+            Also write the training cells, to ``adata.h5ad`` in the folder; :meth:`load` reads them from there. Default
+            ``False``.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained, or was loaded without its training cells.
+        FileExistsError
+            If there is a model and `overwrite` is ``False``.
+        """
+        self._check_trained()
+        if self.labels_ is None:
+            raise RuntimeError(
+                "This model was loaded without its training cells, which are needed to save it again. "
+                "Load it with load(dir, adata), or copy its folder."
+            )
+        _save(self, Path(dir_path), overwrite=overwrite, save_anndata=save_anndata)
+
+    @classmethod
+    def load(
+        cls,
+        dir_path: str | Path,
+        adata: AnnData | Literal[False] | None = None,
+        *,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+    ) -> Self:
+        """Load a model that :meth:`save` wrote. No code in the files is run.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        adata
+            The training cells, for :meth:`predict` and :meth:`get_latent_representation` without arguments; they are
+            registered as by :meth:`setup_anndata`. ``None`` (default) takes the cells that were saved with the model,
+            if there are any; ``False`` loads a model without cells.
+        accelerator, device
+            Device of the model, as in scvi-tools; ``"auto"`` (default) is a GPU if there is one.
+
+        Returns
+        -------
+        The trained model.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the folder holds no model, one of another class, or damaged files, or if `adata` has another number of
+            cells than the model was trained on.
+        """
+        return _load(cls, Path(dir_path), adata, accelerator=accelerator, device=device)
+
+    @classmethod
+    def _upgrade(
+        cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Translate what an older version saved to the names of this version."""
+        return state, tensors
+
+    def _extra_state(self) -> dict[str, Any]:
+        """Plain values that a model needs for new cells beside its constructor's arguments."""
+        return {}
+
+    def _restore_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`_extra_state` returned; values may be missing in older files."""
+
+    def _extra_tensors(self) -> dict[str, torch.Tensor]:
+        """Tensors that a model needs for new cells beside those of its network."""
+        return {}
+
+    def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
+        """Take back what :meth:`_extra_tensors` returned for `n_cells` training cells, before the network is built."""
+
+    @classmethod
+    def convert_legacy_save(cls, *_: Any, **__: Any) -> NoReturn:
+        """Not available: it reads pickles, which can run any code."""
+        raise NotImplementedError(f"{cls.__name__} reads no pickles. {cls.__name__}.load reads what save wrote.")
+
+    load_registry = view_setup_args = convert_legacy_save
+
+
+def _save(model: Any, folder: Path, *, overwrite: bool, save_anndata: bool) -> None:
+    """Write a trained model, and its cells with `save_anndata` (:meth:`SaveMixin.save`)."""
+    state = {
+        "class": type(model).__name__,
+        "init_params": model.init_params_["non_kwargs"] | {"n_clusters": model.n_clusters},
+        "n_clusters_source": model.n_clusters_source,
+        "setup_args": setup_args(model),
+        "recipe": {
+            "kind": model.recipe.kind,
+            "input_genes": model.recipe.input_genes.tolist(),
+            "genes": model.recipe.genes.tolist(),
+            "excluded": model.recipe.excluded.tolist(),
+            "target_sum": model.recipe.target_sum,
+            "max_value": model.recipe.max_value,
+        },
+        "history": model.history_,
+        **model._extra_state(),
+    }
+    tensors = {f"module.{name}": tensor for name, tensor in model.module.state_dict().items()}
+    tensors |= {f"extra.{name}": tensor for name, tensor in model._extra_tensors().items()}
+    tensors["moments"] = torch.tensor(model.recipe.moments)  # a copy: the module may share its memory
+    tensors["labels"] = torch.from_numpy(model.labels_)
+    if not save_anndata:
+        write_model(folder, state, tensors, overwrite=overwrite)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _ANNDATA
+    partial = partial_path(path)
+    try:
+        model.adata.write_h5ad(partial)
+        # only the file that this model names is ever read
+        write_model(folder, state | {"anndata_sha256": file_digest(partial)}, tensors, overwrite=overwrite)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    # stopped here, the cells still lie beside the model: _saved_cells takes them from there
+    os.replace(partial, path)
+
+
+def _load(
+    cls: type[_Model], folder: Path, adata: AnnData | Literal[False] | None, *, accelerator: str, device: int | str
+) -> _Model:
+    """Read what :func:`_save` wrote (:meth:`SaveMixin.load`)."""
+    state, tensors = read_model(folder, cls.__name__)
+    with damage(folder):
+        model, labels = _from_file(cls, state, tensors)
+    _, _, target = parse_device_args(
+        accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
+    )
+    model.module.to(target)
+    if adata is None:
+        adata = _saved_cells(folder, state.get("anndata_sha256"))
+    if adata is None or adata is False:
+        return model
+    if adata.n_obs != len(labels):
+        raise ValueError(
+            f"The model was trained on {len(labels)} cells, but adata has {adata.n_obs}. "
+            "Load without adata, and pass new cells to predict(adata) or get_latent_representation(adata)."
+        )
+    embedding = model._embed_training_cells(adata)
+    # scvi-tools registers no views
+    attach(model, adata.copy() if adata.is_view else adata)
+    model._embedding, model.labels_ = embedding, labels
+    return model
+
+
+def _saved_cells(folder: Path, digest: str | None) -> AnnData | None:
+    """The cells that were saved with the model, ``None`` if none were."""
+    if digest is None:
+        return None
+    path = folder / _ANNDATA
+    for candidate in (path, partial_path(path)):
+        if candidate.is_file() and file_digest(candidate) == digest:
+            return read_h5ad(candidate)
+    raise ValueError(
+        f"The model in {folder} is damaged: {path.name} is missing, or has another checksum than model.json says. "
+        "Pass the training cells (adata=), or adata=False to load the model without cells."
+    )
+
+
+def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[Any, np.ndarray]:
+    """A trained model without cells, and the clusters of its training cells."""
+    check_finite(tensors)
+    state, tensors = cls._upgrade(state, tensors)
+    labels = tensors.pop("labels").numpy()
+    if labels.ndim != 1 or labels.dtype != np.int64:
+        raise ValueError("labels are not one whole number a cell")
+    weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
+    extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
+    model = cls(None, registry=saved_registry(cls, state["setup_args"]), **state["init_params"])
+    model.recipe = _recipe(state["recipe"], tensors.pop("moments"))
+    model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=2)
+    model.n_clusters_source = state["n_clusters_source"]
+    n_found = len(weights["centroids"])  # empty clusters have none
+    if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
+        raise ValueError(f"labels and {n_found} centroids do not fit {model.n_clusters} clusters")
+    model._restore_state(state)
+    model._restore(extra, len(labels))
+    # on a device without memory: the weights are those of the file
+    with torch.device("meta"):
+        model.module = model._new_module()
+    model.module.centroids = model.module.centroids[:n_found]
+    for name, tensor in model.module.state_dict().items():
+        # torch 2.6 takes the first of several values for a scalar
+        found = weights.get(name, tensor)
+        if (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
+            raise ValueError(f"{name} is {found.dtype}, {found.shape}, not {tensor.dtype}, {tensor.shape}")
+    model.module.load_state_dict(weights, assign=True)
+    model.module.eval()
+    model.history_ = {name: np.array(values) for name, values in state["history"].items()}
+    model.is_trained = True
+    return model, labels
+
+
+def _recipe(state: dict[str, Any], moments: torch.Tensor) -> Recipe:
+    names = {name: np.array(state[name], dtype=object) for name in ("input_genes", "genes", "excluded")}
+    return Recipe(
+        kind=state["kind"],
+        target_sum=state["target_sum"],
+        max_value=state["max_value"],
+        moments=moments.numpy(),
+        **names,
+    )
