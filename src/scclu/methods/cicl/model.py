@@ -71,7 +71,7 @@ class CICL(ClusteringModel):
         encoder's output H itself, as in the paper.
     cluster_method
         How the embedding is clustered at the end: ``"consensus"`` of Gaussian mixtures and K-means
-        (:func:`scclu.cluster.consensus`), or ``"kmeans"`` as in the paper.
+        (described in the documentation under "Final clustering"), or ``"kmeans"`` as in the paper.
     random_state
         Seed of everything random; the global state of numpy and torch is neither used nor changed.
 
