@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,9 +12,10 @@ import torch
 from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 
-from scclu.cluster.kmeans import one_thread
+from scclu._process import known_warnings_ignored
+from scclu._rng import child_seed, spawn_seeds
+from scclu.cluster.kmeans import limit_worker, one_thread
 from scclu.cluster.mixture import tied_mixture
 
 # every partition is fitted on this many cells where there are more, and the rest is assigned
@@ -69,19 +69,17 @@ def consensus(
     -------
     Labels ``(n_cells,)`` int.
     """
-    views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
+    representations = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
     numbers = [math.ceil(share * n_clusters) for share in _SHARES_OF_K]
     # no number of dimensions: K-means
     kinds = [*itertools.product(_POWERS, _DIMENSIONS), *((power, None) for power in _KMEANS_POWERS)]
-    # scikit-learn takes seeds below 2^32
-    seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
+    cast = list(itertools.product(representations, numbers, kinds))
+    seeds = spawn_seeds(child_seed(random_state, "votes"), len(cast))
     # a vote is too small to gain from threads, but a few run beside each other; they share the interpreter's lock
-    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=one_thread)
-    with one_thread(), warnings.catch_warnings(), pool:
-        # fewer distinct cells than clusters: the vote decides
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        votes = np.column_stack([*pool.map(_vote, itertools.product(views, numbers, kinds), seeds)])
-        return _join(votes, n_clusters, random_state)
+    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=limit_worker)
+    with one_thread(), known_warnings_ignored.held(), pool:
+        votes = np.column_stack([*pool.map(_vote, cast, seeds)])
+        return _join(votes, n_clusters, child_seed(random_state, "groups"))
 
 
 def _vote(cast: tuple[tuple[np.ndarray, int], int, tuple[float, int | None]], seed: int) -> np.ndarray:

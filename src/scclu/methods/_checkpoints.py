@@ -23,7 +23,7 @@ from scipy import sparse
 from scclu.data.disk import DiskMatrix
 from scclu.methods._files import damage, read_model, write_model
 from scclu.methods._plan import HistoryPlan
-from scclu.methods._randomness import get_random_states, set_random_states
+from scclu.methods._randomness import get_random_states, randomness_is_isolated, set_random_states
 
 # saving takes at most this share of the time of training
 _SHARE = 0.05
@@ -105,12 +105,13 @@ class Checkpoint(pl.Callback):
         after the start of each later one. What is brought up to date at starts of epochs has seeds of its own.
         """
         if self._state is not None:
-            set_random_states(self._state["random"])
+            if self._state["random"] is not None:
+                set_random_states(self._state["random"])
             self._state = None
             self._saved_at = time.monotonic()
         elif self._copy is not None:
             start = time.monotonic()
-            self._save(self._copy | {"random": get_random_states()})
+            self._save(self._copy | {"random": get_random_states() if randomness_is_isolated() else None})
             self._copy = None
             self._saved_at = time.monotonic()
             self._seconds += self._saved_at - start

@@ -1,43 +1,28 @@
-"""Randomness that neither depends on the global state nor changes it, and calls that share a process."""
+"""Randomness that neither depends on the global state nor changes it."""
 
 from __future__ import annotations
 
-import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-# random states, warning filters and log levels belong to the whole process
-_process_state = threading.RLock()
+from scclu._process import one_at_a_time, process_lock
 
+__all__ = [
+    "generator",
+    "get_random_states",
+    "isolated_randomness",
+    "one_at_a_time",
+    "randomness_is_isolated",
+    "set_random_states",
+]
 
-def _forget_other_threads() -> None:
-    global _process_state
-    _process_state = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # the thread that held the lock is not in the child
-    os.register_at_fork(after_in_child=_forget_other_threads)
-
-
-def one_at_a_time(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """A function whose calls wait for each other, and for :func:`isolated_randomness`, where threads make them."""
-
-    @wraps(function)
-    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with _process_state:
-            return function(*args, **kwargs)
-
-    return call
+_thread = threading.local()
 
 
 def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -54,18 +39,41 @@ def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
 
 
 @contextmanager
-def isolated_randomness(random_state: int) -> Iterator[None]:
-    """Seed torch, numpy and Python inside the block, and put their global states back afterwards."""
-    with _process_state, torch.random.fork_rng():
+def isolated_randomness(random_state: int, device: torch.device | None = None) -> Iterator[None]:
+    """Seed the global states of torch, numpy and Python inside the block, and restore them afterwards.
+
+    Threads are inside one at a time, since the states belong to the process: meant for short steps, such as the
+    initialisation of a network. Longer ones draw from a :func:`generator` of their own.
+
+    Parameters
+    ----------
+    random_state
+        Seed.
+    device
+        A CUDA device whose random state is seeded and restored too; those of other devices are not touched.
+    """
+    on_cuda = device is not None and device.type == "cuda"
+    with process_lock(), torch.random.fork_rng(devices=[device] if on_cuda else []):
         python_state, numpy_state = random.getstate(), np.random.get_state()
+        _thread.depth = getattr(_thread, "depth", 0) + 1
         try:
             random.seed(random_state)
             np.random.seed(random_state)
-            torch.manual_seed(random_state)
+            # torch.manual_seed would seed all devices
+            torch.default_generator.manual_seed(random_state)
+            if on_cuda:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(random_state)
             yield
         finally:
+            _thread.depth -= 1
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+def randomness_is_isolated() -> bool:
+    """Whether this thread is inside :func:`isolated_randomness`, and may change the global states."""
+    return getattr(_thread, "depth", 0) > 0
 
 
 def get_random_states() -> dict[str, Any]:
@@ -80,7 +88,7 @@ def get_random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Put back what :func:`get_random_states` gave; states of devices that are not there are left out."""
+    """Restore what :func:`get_random_states` returned; states of devices that do not exist are left out."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(int(number) for number in numbers), gauss))
     np.random.set_state(states["numpy"])
