@@ -31,7 +31,8 @@ from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
 
 logger = logging.getLogger(__name__)
-_BATCH_SIZE = 1024
+# cells that are embedded at a time
+EMBEDDING_BATCH = 1024
 
 
 class ClusteringModel(SaveMixin, BaseModelClass):
@@ -242,10 +243,10 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         if not self.is_trained:
             raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
 
-    def _embed(self, matrix: Any, batch_size: int = _BATCH_SIZE) -> np.ndarray:
+    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
         """Embedding of cells that :attr:`recipe` has transformed."""
         self.module.eval()
-        return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
+        return embed_cells(self.module.embed, matrix, self.module.device, batch_size or EMBEDDING_BATCH)
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
         """The embedding of the training cells of a loaded model."""
@@ -292,7 +293,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         if indices is not None:
             matrix = matrix[np.arange(matrix.shape[0])[np.asarray(indices)]]
         matrix = self.recipe.transform(matrix, names, source)
-        return self._embed(matrix) if batch_size is None else self._embed(matrix, batch_size)
+        return self._embed(matrix, batch_size)
 
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
         """Clusters of cells, or the similarity of each cell to each cluster.

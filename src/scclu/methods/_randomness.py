@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,31 +10,40 @@ from typing import Any
 import numpy as np
 import torch
 
-from scclu._process import one_at_a_time, process_lock
-
-__all__ = [
-    "generator",
-    "get_random_states",
-    "isolated_randomness",
-    "one_at_a_time",
-    "randomness_is_isolated",
-    "set_random_states",
-]
-
-_thread = threading.local()
+from scclu._process import process_lock
 
 
-def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A seeded source of random numbers on a device, independent of the global state.
+class RandomStream:
+    """A source of random numbers of its own, independent of the global state, whose state is saved in checkpoints.
 
     Parameters
     ----------
     seed
         Seed, such as :func:`~scclu._rng.child_seed` returns.
-    device
-        Device of the tensors that are drawn.
     """
-    return torch.Generator(device=device).manual_seed(seed)
+
+    def __init__(self, seed: int):
+        self._seed = seed
+        # made when it is needed: a generator belongs to a device, and cannot be sent to another process
+        self._generator: torch.Generator | None = None
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """The generator, for draws on this device; on another device than before, the stream starts again."""
+        if self._generator is None or self._generator.device != device:
+            self._generator = torch.Generator(device=device).manual_seed(self._seed)
+        return self._generator
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position in the stream; empty before the first draw."""
+        if self._generator is None:
+            return {}
+        return {"device": str(self._generator.device), "state": self._generator.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self._generator = None
+        if state_dict:
+            self.on(torch.device(state_dict["device"])).set_state(state_dict["state"])
 
 
 @contextmanager
@@ -43,7 +51,7 @@ def isolated_randomness(random_state: int, device: torch.device | None = None) -
     """Seed the global states of torch, numpy and Python inside the block, and restore them afterwards.
 
     Threads are inside one at a time, since the states belong to the process: meant for short steps, such as the
-    initialisation of a network. Longer ones draw from a :func:`generator` of their own.
+    initialisation of a network. Longer ones draw from a :class:`RandomStream`.
 
     Parameters
     ----------
@@ -55,7 +63,6 @@ def isolated_randomness(random_state: int, device: torch.device | None = None) -
     on_cuda = device is not None and device.type == "cuda"
     with process_lock(), torch.random.fork_rng(devices=[device] if on_cuda else []):
         python_state, numpy_state = random.getstate(), np.random.get_state()
-        _thread.depth = getattr(_thread, "depth", 0) + 1
         try:
             random.seed(random_state)
             np.random.seed(random_state)
@@ -66,32 +73,5 @@ def isolated_randomness(random_state: int, device: torch.device | None = None) -
                     torch.cuda.manual_seed(random_state)
             yield
         finally:
-            _thread.depth -= 1
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-
-
-def randomness_is_isolated() -> bool:
-    """Whether this thread is inside :func:`isolated_randomness`, and may change the global states."""
-    return getattr(_thread, "depth", 0) > 0
-
-
-def get_random_states() -> dict[str, Any]:
-    """The global states of Python, numpy and torch, on every device."""
-    version, numbers, gauss = random.getstate()
-    return {
-        "python": [version, np.array(numbers, dtype=np.int64), gauss],
-        "numpy": np.random.get_state(legacy=False),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_states(states: dict[str, Any]) -> None:
-    """Restore what :func:`get_random_states` returned; states of devices that do not exist are left out."""
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(int(number) for number in numbers), gauss))
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])

@@ -15,13 +15,15 @@ import torch
 from anndata import AnnData
 
 from scclu._checks import check_choice, check_training
+from scclu._process import known_warnings_ignored
 from scclu._rng import child_seed
 from scclu.cluster.representations import diffused
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
 from scclu.data.counts import Counts
+from scclu.data.matrix import Matrix
 from scclu.graph.knn import pearson_knn
 from scclu.methods._base import ClusteringModel
-from scclu.methods._randomness import isolated_randomness, one_at_a_time
+from scclu.methods._randomness import isolated_randomness
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
@@ -31,7 +33,7 @@ from scclu.methods.scsiameseclu.final import assign, vote
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
-from scclu.methods.scsiameseclu.phases import NoiseState, run_phases
+from scclu.methods.scsiameseclu.phases import run_phases
 from scclu.methods.scsiameseclu.refresh import JointRefresh, embed_whole
 from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings, check_settings
 
@@ -203,7 +205,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             module.start_counts(torch.from_numpy(self._counts.mean()))
         return module
 
-    @one_at_a_time
+    @known_warnings_ignored.held()
     def train(
         self,
         max_epochs: int | None = None,
@@ -261,7 +263,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = self._make_refresh(module, batches, n_epochs)
-        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self._seed("snapshots"))
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
         precision = "32-true" if precision == "auto" else precision
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
@@ -276,7 +278,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 "module": module,
                 "batches": batches,
                 "refresh": refresh,
-                "noise": NoiseState(module),
+                "noise": module.noise,
                 "snapshots": recorder,
             },
             max_epochs=n_epochs,
@@ -296,8 +298,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 precision=precision,
                 **trainer_kwargs,
             )
-            with isolated_randomness(self._seed("training")):
-                history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
+            history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
             if not settings.ot_weight and settings.cluster_method == "assignment":
                 refresh.set_clusters(embedding)
@@ -350,7 +351,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     # -- new cells ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
+    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
         """Embed new cells, each of which averages over its nearest training cells and does not change them."""
         device, settings, reference = self.module.device, self.settings, self._reference
         new = project(self._projection, matrix)
