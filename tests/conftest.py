@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,12 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-# the counts of docs/reliability.md: the fixture `count`, and the hooks that sum it up
-from reliability import (  # noqa: F401
-    count,
-    pytest_addoption,
-    pytest_configure,
-    pytest_itemcollected,
-    pytest_runtest_makereport,
-)
-
 QUICK = {"max_epochs": 3, "n_hidden": 16, "accelerator": "cpu"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # a shell ignores Ctrl-C in processes that it starts in the background, and tests of interrupts need it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def simulated_counts(n_cells: int = 120, n_genes: int = 60, n_types: int = 3, seed: int = 0) -> AnnData:

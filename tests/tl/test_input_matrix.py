@@ -151,7 +151,7 @@ def reference(method: str, place: str, as_bool: bool) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("storage", STORAGES)
-def test_storage(storage, dtype, place, method, tmp_path, count):
+def test_storage(storage, dtype, place, method, tmp_path):
     """Inputs: how values are stored, of which type, where, for which method; the result is the same to the bit."""
     adata, arguments = placed(STORAGES[storage](cells().X.astype(dtype)), place)
     if storage.startswith("backed"):
@@ -162,7 +162,6 @@ def test_storage(storage, dtype, place, method, tmp_path, count):
         np.testing.assert_array_equal(ours, theirs)
     if adata.isbacked:
         adata.file.close()
-    count()
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
@@ -260,7 +259,7 @@ WHOLE = ("negative counts", "large and scaled", "all zero")
     ids=["dense X", "CSR X", "CSC layer", "dense obsm"],
 )
 @pytest.mark.parametrize("name", VALUES)
-def test_values(name, storage, place, method, count):
+def test_values(name, storage, place, method):
     """Inputs: values, how they are stored, where, for which method."""
     change, message = VALUES[name]
     values = change(cells().X)
@@ -276,7 +275,6 @@ def test_values(name, storage, place, method, count):
         assert error is None, error
     else:
         assert message in str(error)
-    count()
 
 
 def _frame(**columns):
@@ -307,7 +305,7 @@ REPRESENTATIONS = {
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", REPRESENTATIONS)
-def test_representations(name, method, count):
+def test_representations(name, method):
     """Inputs: representations in obsm that are no plain matrix, for which method."""
     make, message = REPRESENTATIONS[name]
     adata = cells()
@@ -315,7 +313,6 @@ def test_representations(name, method, count):
     adata.obsm["mine"] = values.set_axis(adata.obs_names) if isinstance(values, pd.DataFrame) else values
     error = outcome(method, adata, use_rep="mine", **extra(method, "obsm"))
     assert error is None if message is None else message in str(error), error
-    count()
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------------
@@ -327,7 +324,7 @@ def test_representations(name, method, count):
 )
 @pytest.mark.parametrize("n_genes", [0, 1, 2, 40])
 @pytest.mark.parametrize("n_cells", [0, 1, 2, K, K + 1, 9])
-def test_shapes(n_cells, n_genes, storage, place, method, count):
+def test_shapes(n_cells, n_genes, storage, place, method):
     """Inputs: numbers of cells and of genes, where, for which method."""
     values = cells(30, 40).X[:n_cells, :n_genes]
     values[:, :1] += 1
@@ -347,7 +344,6 @@ def test_shapes(n_cells, n_genes, storage, place, method, count):
         assert f"number of cells ({n_cells})" in str(error)
     else:
         assert error is None, error
-    count()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -357,7 +353,7 @@ def test_shapes(n_cells, n_genes, storage, place, method, count):
 @pytest.mark.parametrize(
     ("n_cells", "batch_size"), [(2, 1), (3, 2), (4, 3), (9, 8), (9, 9), (9, 100), (33, 32), (129, 128), (129, None)]
 )
-def test_batches(n_cells, batch_size, n_clusters, default, method, count):
+def test_batches(n_cells, batch_size, n_clusters, default, method):
     """Inputs: numbers of cells, batch sizes, numbers of clusters given or found, final clusterings, methods."""
     arguments = {"cluster_method": None} if default else {}
     error = outcome(method, cells(n_cells), n_clusters=n_clusters, batch_size=batch_size, **arguments)
@@ -365,7 +361,6 @@ def test_batches(n_cells, batch_size, n_clusters, default, method, count):
         assert f"number of cells ({n_cells})" in str(error)
     else:
         assert error is None, error
-    count()
 
 
 # -- names, views, and what is there already --------------------------------------------------------------------------
@@ -490,7 +485,7 @@ STATES = {
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", STATES)
-def test_states(name, method, count):
+def test_states(name, method):
     """Inputs: names, views, raw and layouts of memory, for which method."""
     change, message, same = STATES[name]
     adata = change(cells())
@@ -503,7 +498,6 @@ def test_states(name, method, count):
             np.testing.assert_array_equal(ours, theirs)
     if parent is not None:
         assert snapshot(parent) == before
-    count()
 
 
 def _colours(n):
@@ -538,7 +532,7 @@ EARLIER = {
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("view", [False, True], ids=["whole", "view"])
 @pytest.mark.parametrize("name", EARLIER)
-def test_earlier_results(name, view, method, tmp_path, count):
+def test_earlier_results(name, view, method, tmp_path):
     """Inputs: what is there already under the names of the results, views, methods."""
     adata = cells()
     EARLIER[name](adata, method)
@@ -550,7 +544,6 @@ def test_earlier_results(name, view, method, tmp_path, count):
     assert set(adata.uns[method]) == {"params", "n_clusters", "n_clusters_source", "history"}
     assert len(adata.uns.get(f"{method}_colors", [""] * K)) == adata.obs[method].nunique()
     adata.write_h5ad(tmp_path / "cells.h5ad")
-    count()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -575,7 +568,7 @@ NUMBERS = st.one_of(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_any_values(method, count):
+def test_any_values(method):
     """Inputs: values, types, storages, places, shapes and numbers of clusters drawn by hypothesis, for each method."""
 
     @settings(max_examples=50, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
@@ -604,6 +597,5 @@ def test_any_values(method, count):
         else:
             getattr(adata, "layers" if place == "layer" else "obsm")["mine"] = values
         outcome(method, adata, n_clusters=n_clusters, **arguments, **extra(method, "obsm"))
-        count()
 
     try_one()
