@@ -84,7 +84,7 @@ def every_epoch(monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_stopped_training(name, tmp_path, every_epoch, monkeypatch, count):
+def test_stopped_training(name, tmp_path, every_epoch, monkeypatch):
     """Trainings stopped at a step of each epoch and phase that go on to the bit as one that was not"""
     whole = train(make(name), name)
     taken_up = []
@@ -94,7 +94,6 @@ def test_stopped_training(name, tmp_path, every_epoch, monkeypatch, count):
         stop(name, tmp_path, steps)
         assert_same(train(make(name), name, checkpoint_dir=tmp_path), whole)
         assert list(tmp_path.iterdir()) == []
-        count()
     assert len(taken_up) >= 3
 
 
@@ -212,7 +211,7 @@ def processes():
 
 
 @pytest.mark.parametrize("tool", training_process.ARGUMENTS)
-def test_killed_process(processes, tool, tmp_path, count):
+def test_killed_process(processes, tool, tmp_path):
     """Trainings killed (SIGKILL) at random moments, which other processes take to the same clusters"""
 
     def start(name):
@@ -245,12 +244,11 @@ def test_killed_process(processes, tool, tmp_path, count):
         process.join()
         assert process.exitcode == 0 and result.read_text() == labels
         assert list((tmp_path / str(n)).iterdir()) == []
-        count()
     assert taken_up >= 3
 
 
 @pytest.mark.parametrize("tool", training_process.ARGUMENTS)
-def test_processes_and_threads(processes, tool, tmp_path, count):
+def test_processes_and_threads(processes, tool, tmp_path):
     """Processes of one and of two threads that give the same clusters for the same seed"""
     labels = []
     for n, n_threads in enumerate((1, 1, 2)):
@@ -260,5 +258,4 @@ def test_processes_and_threads(processes, tool, tmp_path, count):
         process.join()
         assert process.exitcode == 0
         labels.append(result.read_text())
-        count()
     assert len(set(labels)) == 1

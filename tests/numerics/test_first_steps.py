@@ -13,10 +13,9 @@ from first_steps import N_STEPS, Setting, first_losses
 @pytest.mark.parametrize(
     ("method", "preset"), [("cicl", "default"), ("scsiameseclu", "default"), ("scsiameseclu", "paper")]
 )
-def test_finite(method, preset, precision, count):
+def test_finite(method, preset, precision):
     """First 50 steps of training with finite losses and weights, on simulated cells."""
     for seed in range(3):
         setting = Setting(method, preset, precision, seed, "simulated")
         losses, finite = first_losses(simulated_counts(100, 40), 3, setting)
         assert finite and len(losses) == N_STEPS and np.isfinite(losses).all()
-        count()
