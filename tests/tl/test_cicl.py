@@ -116,7 +116,7 @@ def test_identical_cells_warn_of_empty_clusters(adata):
     assert adata.uns["cicl"]["n_clusters"] == 1
 
 
-@pytest.mark.parametrize("real", ["pollen", "yan"])
+@pytest.mark.parametrize("real", [pytest.param("pollen", marks=pytest.mark.slow), "yan"])
 def test_real_data(data_dir, real):
     """Counts and RPKM; a bound that PCA + K-means on 500 genes does not reach by chance."""
     import anndata as ad

@@ -211,7 +211,7 @@ def test_identical_cells_warn_of_empty_clusters(adata):
     assert adata.uns[KEY]["n_clusters"] == 1
 
 
-@pytest.mark.parametrize("real", ["pollen", "mouse_bladder_top2000"])
+@pytest.mark.parametrize("real", ["pollen", pytest.param("mouse_bladder_top2000", marks=pytest.mark.slow)])
 def test_real_data(data_dir, real):
     import anndata as ad
 
