@@ -11,15 +11,13 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
-from sklearn.decomposition import PCA
 
 from scclu._process import known_warnings_ignored
 from scclu._rng import child_seed, spawn_seeds
 from scclu.cluster.kmeans import limit_worker, one_thread
 from scclu.cluster.mixture import tied_mixture
+from scclu.data.components import fit_pca
 
-# every partition is fitted on this many cells where there are more, and the rest is assigned
-_REFERENCE_CELLS = 20_000
 _GROUPS = 300
 _POWERS = (0.25, 0.5, 0.75)
 _DIMENSIONS = (12, 15, 20)
@@ -89,7 +87,7 @@ def _vote(cast: tuple[tuple[np.ndarray, int], int, tuple[float, int | None]], se
     with np.errstate(invalid="ignore"):
         if n_dims:
             return _mixture(scaled, n_clusters, n_dims, seed)
-        return KMeans(n_clusters, n_init=3, random_state=seed).fit(scaled[:_REFERENCE_CELLS]).predict(scaled)
+        return KMeans(n_clusters, n_init=3, random_state=seed).fit_predict(scaled)
 
 
 def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray:
@@ -103,22 +101,20 @@ def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray
 
 def _mixture(values: np.ndarray, n_clusters: int, n_dims: int, seed: int) -> np.ndarray:
     """Assignment by a Gaussian mixture with one covariance, on principal components."""
-    reference = values[:_REFERENCE_CELLS]
-    pca = PCA(min(n_dims, reference.shape[1], len(reference) - 1), random_state=seed).fit(reference)
-    components = pca.transform(values).astype(np.float64)
-    return tied_mixture(components[:_REFERENCE_CELLS], components, n_clusters, seed)
+    components = fit_pca(values, n_dims, seed).transform(values).astype(np.float64)
+    return tied_mixture(components, components, n_clusters, seed)
 
 
 def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """Average linkage on the co-association of groups of cells with like votes."""
-    agreement = _agreement(_one_hot(votes[:_REFERENCE_CELLS]), votes.shape[1])
+    agreement = _agreement(_one_hot(votes), votes.shape[1])
     votes = votes[:, np.sort(np.argsort(-agreement, kind="stable")[: max(1, round(_KEPT * votes.shape[1]))])]
     n_cells, n_votes = votes.shape
     _, group = np.unique(votes, axis=0, return_inverse=True)
     one_hot = _one_hot(votes)
     if group.max() >= _GROUPS:
         model = MiniBatchKMeans(_GROUPS, init=_start, random_state=seed, n_init=1, batch_size=1024)
-        group = model.fit(one_hot[:_REFERENCE_CELLS]).predict(one_hot)
+        group = model.fit_predict(one_hot)
     _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
     member = sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(len(sizes), n_cells))
     share = (member @ one_hot).toarray() / sizes[:, None]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
 
 from scclu._process import known_warnings_ignored
@@ -16,6 +15,7 @@ from scclu.cluster.consensus import scale_rows
 from scclu.cluster.kmeans import one_thread
 from scclu.cluster.leiden import leiden_scan
 from scclu.cluster.mixture import tied_mixture
+from scclu.data.components import fit_pca
 
 # Leiden counts more communities, the more cells there are: a sample of one size makes its counts comparable
 SAMPLE_CELLS = 1_500
@@ -99,9 +99,7 @@ def _coordinates(values: np.ndarray) -> np.ndarray:
     """Leading principal components, without the length of rows that the number of molecules of a cell gives them."""
     centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     scaled = scale_rows(centered, 0.5, 0)
-    n_dims = min(_N_DIMS, scaled.shape[1], len(scaled) - 1)
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        return PCA(n_dims, svd_solver="full").fit_transform(scaled)
+    return fit_pca(scaled, _N_DIMS, random_state=0).transform(scaled)
 
 
 def _leiden_counts(values: np.ndarray, seed: int) -> list[int]:
