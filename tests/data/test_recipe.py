@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 import scanpy as sc
 from anndata import AnnData
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from conftest import simulated_counts
-from scclu.data.matrix import canonical_order, read_matrix
+from scclu.data.matrix import read_matrix
 from scclu.data.recipe import Recipe, detect_kind
 
 
@@ -153,28 +149,3 @@ def test_rare_genes_are_not_chosen():
     counts[3, 0] = 200
     assert "0" in fit(AnnData(counts), n_top_genes=10)[0].genes
     assert "0" not in fit(AnnData(counts), n_top_genes=10, settings={"min_cells": 10})[0].genes
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    hnp.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(0, 5).map(float)),
-    st.integers(0, 2**32 - 1),
-)
-def test_canonical_order_depends_on_the_values_alone(values, seed):
-    shuffled = values[np.random.default_rng(seed).permutation(len(values))]
-    for convert in (np.asarray, sparse.csr_matrix):
-        a, b = convert(values), convert(shuffled)
-        np.testing.assert_array_equal(dense(a[canonical_order(a)]), dense(b[canonical_order(b)]))
-
-
-@pytest.mark.parametrize(
-    "convert", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array, np.asarray]
-)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint16])
-def test_storage_does_not_matter(convert, dtype):
-    adata = simulated_counts()
-    expected, _, _ = read_matrix(adata)
-    adata.X = convert(adata.X.toarray().astype(dtype))
-    matrix, _, _ = read_matrix(adata)
-    assert type(matrix) is type(expected) and matrix.dtype == np.float32
-    np.testing.assert_array_equal(dense(matrix), dense(expected))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import pickle
-import resource
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +18,7 @@ from scvi.model.base import BaseModelClass
 
 import scclu
 from conftest import simulated_counts
-from scclu.methods._files import read_model, state_text, write_model
+from scclu.methods._files import state_text
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "models-0.1.0"
 NAMES = ["CICL", "ScSiameseClu", "CellClassifier-logistic", "CellClassifier-knn", "CellClassifier-mlp"]
@@ -74,7 +71,7 @@ def training_cells(expected):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_version_0_1_0(expected, count, name):
+def test_version_0_1_0(expected, name):
     """Models written by version 0.1.0 that load and give the stored results"""
     adata = training_cells(expected)
     assert sum(path.stat().st_size for path in (WRITTEN / name).iterdir()) < 100_000
@@ -86,7 +83,6 @@ def test_version_0_1_0(expected, count, name):
         np.testing.assert_array_equal(model.predict(), expected[f"{name}_labels"])
         np.testing.assert_allclose(model.get_latent_representation(), expected[f"{name}_embedding"], atol=1e-4)
         np.testing.assert_allclose(model.predict(adata, soft=True), expected[f"{name}_soft"], atol=1e-3)
-    count()
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
@@ -98,41 +94,38 @@ def assert_refused(folder, name, message="is damaged: |has format version "):
     assert str(folder) in str(caught.value)
 
 
+@pytest.mark.parametrize("n_flips", [10, pytest.param(500, marks=pytest.mark.slow)])
 @every_model
-def test_flipped_bits(folder, name, count):
-    """Bits of model files flipped: one in each byte of both headers, and 1,000 more of each model"""
+def test_flipped_bits(folder, name, n_flips):
+    """A flipped bit is noticed: anywhere in each file, and in every byte of the headers if there are many flips."""
     rng = np.random.default_rng(0)
     for file in FILES:
         path = folder / file
         content = path.read_bytes()
         header = 80 if file == "model.json" else 8 + int.from_bytes(content[:8], "little")
-        others = rng.integers(header, len(content), size=500)
-        for at in [*range(header), *others.tolist()]:
+        others = rng.integers(header, len(content), size=n_flips)
+        for at in [*range(0, header, max(1, 500 // n_flips)), *others.tolist()]:
             changed = bytearray(content)
             changed[at] ^= 1 << int(rng.integers(8))
             path.write_bytes(changed)
             assert_refused(folder, name)
-            count()
         path.write_bytes(content)
     load(folder, name)
 
 
 @every_model
 @pytest.mark.parametrize("file", FILES)
-def test_truncated(folder, name, file, count):
+def test_truncated(folder, name, file):
     """Model files cut off, at 50 places each, or with bytes after their end"""
     content = (folder / file).read_bytes()
     for size in np.linspace(0, len(content) - 1, 50).astype(int):
         (folder / file).write_bytes(content[:size])
         assert_refused(folder, name)
-        count()
     (folder / file).write_bytes(content + b" ")
     assert_refused(folder, name)
-    count()
     (folder / file).unlink()
     with pytest.raises(FileNotFoundError, match=f"{file} is missing"):
         load(folder, name)
-    count()
 
 
 WRONG = [None, True, -1, 10**30, "x", [], {"a": 1}]
@@ -153,7 +146,7 @@ def _parent(state, path):
 
 
 @every_model
-def test_wrong_state(folder, name, count):
+def test_wrong_state(folder, name):
     """Values of a model's JSON taken out or replaced, with checksums set right: an error in words, or a model"""
     text = (folder / "model.json").read_bytes()
     paths = [path for path in _paths(json.loads(text)) if path and path[0] not in ("sha256", "weights_sha256")]
@@ -172,12 +165,11 @@ def test_wrong_state(folder, name, count):
                 load(folder, name)
             except ValueError as error:
                 assert str(folder) in str(error), error
-            count()
             (folder / "model.json").write_bytes(text)
 
 
 @every_model
-def test_wrong_tensors(folder, name, count):
+def test_wrong_tensors(folder, name):
     """Tensors of a model taken out, reshaped, of another type or NaN, with checksums set right"""
     files = {file: (folder / file).read_bytes() for file in FILES}
     changes = {
@@ -194,25 +186,22 @@ def test_wrong_tensors(folder, name, count):
                 continue  # nothing else in the file says how many cells there were
             edit(folder, change_tensors=lambda tensors, change=change, key=key: change(tensors, key))
             assert_refused(folder, name)
-            count()
             for file, content in files.items():
                 (folder / file).write_bytes(content)
 
 
 @every_model
-def test_other_versions(folder, name, count):
+def test_other_versions(folder, name):
     """Format versions that this scclu does not read, and models of another class"""
     for version in (None, 0, 2, 99, "1", [1]):
         edit(folder, lambda state, version=version: state.update(format_version=version))
         assert_refused(folder, name, "has format version .*; this scclu reads version 1")
-        count()
     edit(folder, lambda state: state.update(format_version=1, **{"class": "SCVI"}))
     assert_refused(folder, name, "is a SCVI, but .*Call SCVI.load")
-    count()
 
 
 @pytest.mark.parametrize("name", ["CICL", "ScSiameseClu"])
-def test_other_genes(expected, name, count):
+def test_other_genes(expected, name):
     """Models loaded with, or given, cells of other genes, of fewer genes, or of another kind"""
     adata = training_cells(expected)
     renamed, fewer, scaled = adata.copy(), adata[:, 1:].copy(), adata.copy()
@@ -223,7 +212,6 @@ def test_other_genes(expected, name, count):
             load(WRITTEN / name, name, adata=other)
         with pytest.raises(ValueError, match=message):
             load(WRITTEN / name, name).predict(other)
-        count(2)
 
 
 # -- code -------------------------------------------------------------------------------------------------------------
@@ -249,7 +237,7 @@ def hostile(tmp_path, monkeypatch):
 
 
 @every_model
-def test_hostile_pickles(folder, name, hostile, tmp_path, count):
+def test_hostile_pickles(folder, name, hostile, tmp_path):
     """Pickles that would run code, in the place of each file, in each text of the JSON and each tensor"""
     files = {file: (folder / file).read_bytes() for file in FILES}
     torch.save(_Payload(), tmp_path / "zip.pt")
@@ -260,19 +248,16 @@ def test_hostile_pickles(folder, name, hostile, tmp_path, count):
             (folder / file).write_bytes(payload)
             assert_refused(folder, name)
             (folder / file).write_bytes(files[file])
-            count()
         # beside a whole model they are never opened
         for other in ("model.pt", "attr.pkl", "adata.h5ad", ".model.json.partial", ".model.safetensors.partial"):
             (folder / other).write_bytes(payload)
             load(folder, name)
             (folder / other).unlink()
-            count()
         alone = tmp_path / "alone"
         alone.mkdir()
         (alone / "model.pt").write_bytes(payload)
         with pytest.raises(FileNotFoundError, match="model.pt is a pickle.* scclu does not"):
             load(alone, name)
-        count()
         shutil.rmtree(alone)
     hostile_text = PAYLOAD.decode("latin-1")
     for path in _paths(json.loads(files["model.json"])):
@@ -284,19 +269,17 @@ def test_hostile_pickles(folder, name, hostile, tmp_path, count):
                 load(folder, name)
             except ValueError as error:
                 assert str(folder) in str(error)
-            count()
             (folder / "model.json").write_bytes(files["model.json"])
 
 
 @pytest.mark.parametrize("name", ["CICL", "ScSiameseClu"])
-def test_readers_of_pickles(name, hostile, tmp_path, count):
+def test_readers_of_pickles(name, hostile, tmp_path):
     """scvi-tools' readers of pickles, on these models"""
     cls = getattr(scclu.model, name)
     (tmp_path / "model.pt").write_bytes(PAYLOAD)
     for reader in (cls.load_registry, cls.view_setup_args, cls.convert_legacy_save):
         with pytest.raises(NotImplementedError, match="reads no pickles"):
             reader(tmp_path)
-        count()
 
 
 def test_load_of_scvi_tools(tmp_path):
@@ -310,89 +293,3 @@ def test_load_of_scvi_tools(tmp_path):
         scclu.model.CICL.load(tmp_path / "scvi")
     loaded = BaseModelClass.load.__func__(scclu.model.CICL, tmp_path / "scvi", adata, accelerator="cpu")
     np.testing.assert_array_equal(loaded.predict(), model.predict())
-
-
-# -- failures while saving --------------------------------------------------------------------------------------------
-
-
-def _models():
-    """Two models, the second larger."""
-    for value, size in ((1.0, 500), (2.0, 5000)):
-        yield {"class": "CICL", "value": value, "text": "x" * size}, {"weights": torch.full((size,), value)}
-
-
-def _value(folder):
-    state, tensors = read_model(folder, "CICL")
-    assert (tensors["weights"] == state["value"]).all()
-    return state["value"]
-
-
-def test_full_disk(tmp_path, count):
-    """Saves that fail at a full disk, after each 100 bytes: the model that was there is whole"""
-    first, second = _models()
-    write_model(tmp_path, *first, overwrite=False)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        for limit in range(0, 20_000, 100):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-            try:
-                with pytest.raises(OSError) as caught:
-                    write_model(tmp_path, *second, overwrite=True)
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            assert caught.value.errno == errno.EFBIG
-            assert _value(tmp_path) == 1.0
-            assert sorted(path.name for path in tmp_path.iterdir()) == FILES
-            count()
-    finally:
-        signal.signal(signal.SIGXFSZ, handler)
-    write_model(tmp_path, *second, overwrite=True)
-    assert _value(tmp_path) == 2.0
-
-
-def test_no_space_left(tmp_path):
-    """The error of a device that is full reaches the user."""
-    first, second = _models()
-    write_model(tmp_path, *first, overwrite=False)
-    (tmp_path / ".model.safetensors.partial").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left on device"):
-        write_model(tmp_path, *second, overwrite=True)
-    assert _value(tmp_path) == 1.0
-
-
-def test_killed_while_saving(tmp_path, monkeypatch, count):
-    """Saves killed before each call to the system: the old model is there, or the new one"""
-    first, second = _models()
-    values = []
-    for n in range(20):
-        folder = tmp_path / str(n)
-        write_model(folder, *first, overwrite=False)
-        child = os.fork()
-        if child == 0:
-            left = n
-
-            def die_at(function):
-                def call(*arguments, **kwargs):
-                    nonlocal left
-                    if left == 0:
-                        os._exit(9)
-                    left -= 1
-                    return function(*arguments, **kwargs)
-
-                return call
-
-            for name in ("replace", "fsync"):
-                monkeypatch.setattr(os, name, die_at(getattr(os, name)))
-            monkeypatch.setattr(Path, "open", die_at(Path.open))
-            monkeypatch.setattr(Path, "unlink", die_at(Path.unlink))
-            write_model(folder, *second, overwrite=True)
-            os._exit(0)
-        killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        values.append(_value(folder))
-        write_model(folder, *first, overwrite=True)  # and it can be saved again
-        assert _value(folder) == 1.0
-        if not killed:
-            break
-        count()
-    assert values == [1.0] * (len(values) - 2) + [2.0] * 2

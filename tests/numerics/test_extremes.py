@@ -53,7 +53,7 @@ def assert_finite(function, *leaves):
 
 @pytest.mark.filterwarnings("ignore:.*distinct clusters")
 @pytest.mark.parametrize("name", CELLS)
-def test_clustering(name, count):
+def test_clustering(name):
     """K-means, tempered Ward and consensus of equal, zero, huge and tiny cells, from one cluster to one a cell"""
     cells = CELLS[name]
     for k in (1, 2, 5, N):
@@ -62,14 +62,12 @@ def test_clustering(name, count):
         again, centroids = kmeans(cells, k, random_state=0, init=centroids)
         assert np.isfinite(centroids).all() and set(again) <= set(range(k))
         assert set(tempered_ward(cells, k)) <= set(range(k))
-        count(3)
         if k > 1:
             assert set(consensus(cells, k, random_state=0)) <= set(range(k))
-            count()
 
 
 @pytest.mark.filterwarnings("ignore:Sinkhorn did not converge")
-def test_sinkhorn(count):
+def test_sinkhorn():
     """Transport targets for lambda from 1e-9 to 1e9, with certain, even and impossible assignments"""
     assignments = {
         "random": np.log(RNG.dirichlet(np.ones(3), N)),
@@ -85,14 +83,13 @@ def test_sinkhorn(count):
             assert np.isfinite(result.plan).all() and (result.plan >= 0).all(), (name, sharpness)
             np.testing.assert_allclose(result.plan.sum(axis=1), 1, rtol=1e-6)
             assert np.isfinite(result.error)
-            count()
     with pytest.raises(ValueError, match="proportions must"):
         transport_target(assignments["even"], np.zeros(3))
     with pytest.raises(ValueError, match="log_assignment must"):
         transport_target(assignments["even"] * np.nan, np.ones(3))
 
 
-def test_contrastive_loss(count):
+def test_contrastive_loss():
     """Contrastive losses for T from 1e-6 to 1e6, with one cluster, one cell a cluster, and one cell"""
     labelings = {"one": np.zeros(N), "alone": np.arange(N), "two": np.arange(N) % 2}
     for cells, labels, temperature in itertools.product(
@@ -102,20 +99,18 @@ def test_contrastive_loss(count):
         for n in (1, N):
             codes = torch.from_numpy(labels[:n])
             assert_finite(lambda z, codes=codes, loss=loss: torch.stack(loss(z, codes)), np.stack([cells[:n]] * 2))
-            count()
 
 
-def test_assignment(count):
+def test_assignment():
     """Student-t assignments for degrees of freedom from 1e-3 to 1e6, on and far from the centres"""
     for cells, dof in itertools.product(CELLS.values(), (1e-3, 1.0, 1e6)):
         for centers in (cells[:3], cells[:3] * 0, cells[:1]):
             assert_finite(lambda x, c, dof=dof: log_student_t(x, c, dof), cells, centers)
             target = torch.full((N, len(centers)), 1 / len(centers))
             assert_finite(lambda x, c, p=target, dof=dof: transport_loss(p, log_student_t(x, c, dof)), cells, centers)
-            count(2)
 
 
-def test_graph_losses(count):
+def test_graph_losses():
     """Correlation, reconstruction and propagation losses of extreme embeddings on full, single-edge and chain graphs"""
     chain = sparse.diags([np.ones(N - 1), np.ones(N - 1)], [1, -1])
     single = sparse.csr_matrix((np.ones(2), ([0, 1], [1, 0])), shape=(N, N))
@@ -127,19 +122,16 @@ def test_graph_losses(count):
         assert_finite(jensen_shannon, first, second)
         for membership in memberships:
             assert_finite(lambda x, y, m=membership: latent_correlation_loss(x, y, m), first, second)
-        count(4)
     for cells, operator in itertools.product(CELLS.values(), operators):
         for loss in (graph_alignment_loss, graph_reconstruction_loss, propagation_loss):
             assert_finite(lambda z, loss=loss, operator=operator: loss(z, operator), cells)
-            count()
 
 
-def test_zinb(count):
-    """ZINB likelihoods of counts up to 1e6, means from 0 to 1e6, dispersions from e^-20 to e^20"""
+def test_zinb():
+    """ZINB likelihoods of counts up to 3e38, means from 0 to 1e6, dispersions from e^-20 to e^20"""
     for counts, mean, dispersion, dropout in itertools.product(
-        (0.0, 1.0, 1e6), (0.0, 1e-10, 1.0, 1e6), (-20.0, 0.0, 20.0), (-50.0, 0.0, 50.0)
+        (0.0, 1.0, 1e6, 3e38), (0.0, 1e-10, 1.0, 1e6), (-20.0, 0.0, 20.0), (-50.0, 0.0, 50.0)
     ):
         observed = torch.full((2, 3), counts)
         arguments = torch.full((2, 3), mean), torch.full((3,), dispersion), torch.full((2, 3), dropout)
         assert_finite(lambda m, d, p, x=observed: zinb_loss(x, m, d, p), *arguments)
-        count()

@@ -17,12 +17,12 @@ import anndata as ad
 import pytest
 
 import scclu
-from conftest import QUICK, simulated_counts
-from scclu.methods._randomness import one_at_a_time
+from conftest import QUICK, QUICK_SIAMESE, simulated_counts
+from scclu._process import one_at_a_time
 from scclu.tl import _write
 from shared_checks import assert_equal_results, global_random_state, result
 
-ARGUMENTS = {"cicl": QUICK, "scsiameseclu": {"max_epochs": 2, "accelerator": "cpu"}}
+ARGUMENTS = {"cicl": QUICK, "scsiameseclu": QUICK_SIAMESE}
 # other seeds, so that one call's random numbers would show in another's
 CALLS = [("cicl", 1, 3), ("cicl", 2, None), ("scsiameseclu", 3, 3), ("cicl", 4, 4), ("scsiameseclu", 5, None)]
 
@@ -33,7 +33,7 @@ def call(method: str, seed: int, n_clusters: int | None):
     return result(adata, method)
 
 
-def test_threads(count):
+def test_threads():
     """Calls in two threads at once, each with the result that it has alone."""
     alone = [call(*arguments) for arguments in CALLS]
     state, filters = global_random_state(), list(warnings.filters)
@@ -42,10 +42,10 @@ def test_threads(count):
     assert global_random_state() == state and warnings.filters == filters
     for ours, expected in zip(together, alone * 2, strict=True):
         assert_equal_results(ours, expected)
-        count()
 
 
-def test_processes(tmp_path, count):
+@pytest.mark.slow
+def test_processes(tmp_path):
     """Processes at once, each with the result that it has alone."""
     given = tmp_path / "in.h5ad"
     simulated_counts(60, 40).write_h5ad(given)
@@ -60,7 +60,6 @@ def test_processes(tmp_path, count):
         for method, seed, output, process in running:
             assert process.wait() == 0
             assert_equal_results(result(ad.read_h5ad(output), method), call(method, seed, 3))
-            count()
     finally:
         for *_, process in running:
             process.kill()
@@ -105,15 +104,15 @@ print(resident_mb() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux' /proc")
 @pytest.mark.parametrize("method", ARGUMENTS)
-def test_memory(method, count):
+def test_memory(method):
     """Calls in a row in one process, after ten to warm up; they leak less than 50 MB."""
     n_calls = 50
     given = pickle.dumps((simulated_counts(60, 40), method, ARGUMENTS[method] | {"max_epochs": 1}, n_calls))
     done = subprocess.run([sys.executable, "-c", LEAK], input=given, capture_output=True, check=True)
     assert float(done.stdout) < 50
-    count(n_calls)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"n_clusters": 10_000}, {"max_epochs": -1}], ids=str)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,14 +11,13 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 
-from scclu.cluster.kmeans import one_thread
+from scclu._process import known_warnings_ignored
+from scclu._rng import child_seed, spawn_seeds
+from scclu.cluster.kmeans import limit_worker, one_thread
 from scclu.cluster.mixture import tied_mixture
+from scclu.data.components import fit_pca
 
-# every partition is fitted on this many cells where there are more, and the rest is assigned
-_REFERENCE_CELLS = 20_000
 _GROUPS = 300
 _POWERS = (0.25, 0.5, 0.75)
 _DIMENSIONS = (12, 15, 20)
@@ -69,19 +67,17 @@ def consensus(
     -------
     Labels ``(n_cells,)`` int.
     """
-    views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
+    representations = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
     numbers = [math.ceil(share * n_clusters) for share in _SHARES_OF_K]
     # no number of dimensions: K-means
     kinds = [*itertools.product(_POWERS, _DIMENSIONS), *((power, None) for power in _KMEANS_POWERS)]
-    # scikit-learn takes seeds below 2^32
-    seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
+    cast = list(itertools.product(representations, numbers, kinds))
+    seeds = spawn_seeds(child_seed(random_state, "votes"), len(cast))
     # a vote is too small to gain from threads, but a few run beside each other; they share the interpreter's lock
-    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=one_thread)
-    with one_thread(), warnings.catch_warnings(), pool:
-        # fewer distinct cells than clusters: the vote decides
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        votes = np.column_stack([*pool.map(_vote, itertools.product(views, numbers, kinds), seeds)])
-        return _join(votes, n_clusters, random_state)
+    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=limit_worker)
+    with one_thread(), known_warnings_ignored.held(), pool:
+        votes = np.column_stack([*pool.map(_vote, cast, seeds)])
+        return _join(votes, n_clusters, child_seed(random_state, "groups"))
 
 
 def _vote(cast: tuple[tuple[np.ndarray, int], int, tuple[float, int | None]], seed: int) -> np.ndarray:
@@ -91,7 +87,7 @@ def _vote(cast: tuple[tuple[np.ndarray, int], int, tuple[float, int | None]], se
     with np.errstate(invalid="ignore"):
         if n_dims:
             return _mixture(scaled, n_clusters, n_dims, seed)
-        return KMeans(n_clusters, n_init=3, random_state=seed).fit(scaled[:_REFERENCE_CELLS]).predict(scaled)
+        return KMeans(n_clusters, n_init=3, random_state=seed).fit_predict(scaled)
 
 
 def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray:
@@ -105,22 +101,20 @@ def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray
 
 def _mixture(values: np.ndarray, n_clusters: int, n_dims: int, seed: int) -> np.ndarray:
     """Assignment by a Gaussian mixture with one covariance, on principal components."""
-    reference = values[:_REFERENCE_CELLS]
-    pca = PCA(min(n_dims, reference.shape[1], len(reference) - 1), random_state=seed).fit(reference)
-    components = pca.transform(values).astype(np.float64)
-    return tied_mixture(components[:_REFERENCE_CELLS], components, n_clusters, seed)
+    components = fit_pca(values, n_dims, seed).transform(values).astype(np.float64)
+    return tied_mixture(components, components, n_clusters, seed)
 
 
 def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """Average linkage on the co-association of groups of cells with like votes."""
-    agreement = _agreement(_one_hot(votes[:_REFERENCE_CELLS]), votes.shape[1])
+    agreement = _agreement(_one_hot(votes), votes.shape[1])
     votes = votes[:, np.sort(np.argsort(-agreement, kind="stable")[: max(1, round(_KEPT * votes.shape[1]))])]
     n_cells, n_votes = votes.shape
     _, group = np.unique(votes, axis=0, return_inverse=True)
     one_hot = _one_hot(votes)
     if group.max() >= _GROUPS:
         model = MiniBatchKMeans(_GROUPS, init=_start, random_state=seed, n_init=1, batch_size=1024)
-        group = model.fit(one_hot[:_REFERENCE_CELLS]).predict(one_hot)
+        group = model.fit_predict(one_hot)
     _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
     member = sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(len(sizes), n_cells))
     share = (member @ one_hot).toarray() / sizes[:, None]

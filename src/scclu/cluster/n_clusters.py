@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
 
+from scclu._process import known_warnings_ignored
+from scclu._rng import child_seed, spawn_seeds
 from scclu.cluster.consensus import scale_rows
 from scclu.cluster.kmeans import one_thread
 from scclu.cluster.leiden import leiden_scan
 from scclu.cluster.mixture import tied_mixture
+from scclu.data.components import fit_pca
 
 # Leiden counts more communities, the more cells there are: a sample of one size makes its counts comparable
 SAMPLE_CELLS = 1_500
@@ -85,7 +85,7 @@ def find_n_clusters(
     """
     values = _coordinates(embedding[:SAMPLE_CELLS])
     low, high = (2, most_clusters(len(values))) if k_range is None else k_range
-    coarse, fine, leiden_k = _leiden_counts(values, random_state)
+    coarse, fine, leiden_k = _leiden_counts(values, child_seed(random_state, "leiden"))
     start, stop = (int(np.clip(k, low, high)) for k in sorted((coarse, fine)))
     tried = range(start, stop + 1) if k_range is None else range(low, high + 1)
     table = pd.DataFrame(_score(values, tried, random_state))
@@ -99,29 +99,26 @@ def _coordinates(values: np.ndarray) -> np.ndarray:
     """Leading principal components, without the length of rows that the number of molecules of a cell gives them."""
     centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     scaled = scale_rows(centered, 0.5, 0)
-    n_dims = min(_N_DIMS, scaled.shape[1], len(scaled) - 1)
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        return PCA(n_dims, svd_solver="full").fit_transform(scaled)
+    return fit_pca(scaled, _N_DIMS, random_state=0).transform(scaled)
 
 
 def _leiden_counts(values: np.ndarray, seed: int) -> list[int]:
     if len(values) < 3:
         return [2] * len(_RESOLUTIONS)
-    return [int(labels.max()) + 1 for labels in leiden_scan(values, _RESOLUTIONS, random_state=seed % 2**32)]
+    return [int(labels.max()) + 1 for labels in leiden_scan(values, _RESOLUTIONS, random_state=seed)]
 
 
 def _score(values: np.ndarray, tried: range, seed: int) -> list[dict[str, float]]:
     """Stability and silhouette of the mixtures at each k."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(child_seed(seed, "draws"))
     draws = [rng.permutation(len(values))[: max(2, int(_DRAW_SHARE * len(values)))] for _ in range(_DRAWS)]
     distance = pairwise_distances(values)
     np.fill_diagonal(distance, 0)  # not exactly so by rounding
+    seeds = spawn_seeds(child_seed(seed, "mixtures"), _DRAWS)
     rows = []
-    with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
-        # fewer distinct cells than k: it shows as instability
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with one_thread(), np.errstate(invalid="ignore"), known_warnings_ignored.held():
         for k in tried:
-            found = [tied_mixture(values[draw], values, k, (seed + i) % 2**32) for i, draw in enumerate(draws)]
+            found = [tied_mixture(values[draw], values, k, each) for draw, each in zip(draws, seeds, strict=True)]
             agreement = [adjusted_rand_score(a, b) for a, b in itertools.combinations(found, 2)]
             rows.append(
                 {

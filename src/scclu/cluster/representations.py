@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.decomposition import PCA
 
-from scclu.data.components import fit_projection, make_projection
+from scclu.data.components import fit_pca, fit_projection, make_projection
 from scclu.data.matrix import Matrix
 from scclu.data.recipe import Kind, Recipe
 from scclu.data.tensors import batch_tensor
@@ -46,7 +45,7 @@ def input_representations(
     matrix, names, source
         What :func:`~scclu.data.matrix.read_matrix` returns, the cells in the order of training.
     kind
-        Of the values, detected before.
+        Kind of the values, detected before.
     is_representation
         The columns are dimensions of an embedding.
     random_state
@@ -91,10 +90,8 @@ def common_components(
     genes = (batch_tensor(values, slice(_N_CELLS)).numpy() - mean) / scale
     if recipe.max_value is not None:
         genes = (np.clip(genes, -recipe.max_value, recipe.max_value) - clipped_mean) / clipped_scale
-    n_components = min(_CAPPED.n_components, len(genes) - 1, genes.shape[1])
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        pca = PCA(n_components, svd_solver="randomized", random_state=random_state)
-        return pca.fit_transform(genes.astype(np.float32))
+    genes = genes.astype(np.float32)
+    return fit_pca(genes, _CAPPED.n_components, random_state).transform(genes)
 
 
 def diffused(features: np.ndarray, graph: sparse.csr_matrix | None = None) -> np.ndarray:

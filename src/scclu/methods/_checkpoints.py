@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +22,6 @@ from scipy import sparse
 from scclu.data.disk import DiskMatrix
 from scclu.methods._files import damage, read_model, write_model
 from scclu.methods._plan import HistoryPlan
-from scclu.methods._randomness import get_random_states, set_random_states
 
 # saving takes at most this share of the time of training
 _SHARE = 0.05
@@ -62,7 +60,6 @@ class Checkpoint(pl.Callback):
         self._save = save
         self._plans: list[HistoryPlan] = []
         self._state = state
-        self._copy: dict[str, Any] | None = None
         self._seconds = 0.0
         self._saved_at = time.monotonic()
         if state is not None:
@@ -85,35 +82,23 @@ class Checkpoint(pl.Callback):
                 part.load_state_dict(self._state["trainer"][name])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Copy the state, unless nothing is done since it was saved last, or that is a short while ago."""
+        """Save the state, unless no epoch was trained since the last time, or that was a short while ago."""
         start = time.monotonic()
-        due = self._seconds <= _SHARE * (start - self._saved_at) and any(plan.n_epochs for plan in self._plans)
-        if self._state is not None or not due or not trainer.is_global_zero:
+        if self._state is not None:  # training resumes at this epoch
+            self._state, self._saved_at = None, start
             return
-        state = {
-            "parts": {name: part.state_dict() for name, part in self._parts.items()},
-            "plans": [plan.get_extra_state() for plan in self._plans],
-            "trainer": {name: part.state_dict() for name, part in _trained_with(trainer).items()},
-        }
-        self._copy = deepcopy(state)
-        self._seconds = time.monotonic() - start
-
-    def on_train_batch_start(self, trainer: pl.Trainer, plan: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Save the copy with the random states, or take these back.
-
-        That is at the first step, since Lightning draws a number for the loader before the first epoch starts, but
-        after the start of each later one. What is brought up to date at starts of epochs has seeds of its own.
-        """
-        if self._state is not None:
-            set_random_states(self._state["random"])
-            self._state = None
-            self._saved_at = time.monotonic()
-        elif self._copy is not None:
-            start = time.monotonic()
-            self._save(self._copy | {"random": get_random_states()})
-            self._copy = None
-            self._saved_at = time.monotonic()
-            self._seconds += self._saved_at - start
+        due = self._seconds <= _SHARE * (start - self._saved_at) and any(plan.n_epochs for plan in self._plans)
+        if not due or not trainer.is_global_zero:
+            return
+        self._save(
+            {
+                "parts": {name: part.state_dict() for name, part in self._parts.items()},
+                "plans": [plan.get_extra_state() for plan in self._plans],
+                "trainer": {name: part.state_dict() for name, part in _trained_with(trainer).items()},
+            }
+        )
+        self._saved_at = time.monotonic()
+        self._seconds += self._saved_at - start
 
 
 def _trained_with(trainer: pl.Trainer) -> dict[str, Stateful]:

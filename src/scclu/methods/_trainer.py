@@ -6,14 +6,14 @@ import logging
 import signal
 import sys
 import threading
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from tqdm.auto import tqdm
 
+from scclu._process import SharedSetting, known_warnings_ignored
 from scclu.methods._checkpoints import Checkpoint
 from scclu.methods._plan import HistoryPlan
 from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
@@ -52,6 +52,17 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
+def _silence_lightning() -> Callable[[], Any]:
+    """Hide Lightning's messages about devices that do not exist, and its advertisements."""
+    lightning_logger = logging.getLogger("lightning.pytorch")
+    level = lightning_logger.level
+    lightning_logger.setLevel(logging.WARNING)
+    return lambda: lightning_logger.setLevel(level)
+
+
+_quiet_lightning = SharedSetting(_silence_lightning)
+
+
 def fit(
     plan: HistoryPlan,
     data: pl.LightningDataModule,
@@ -81,22 +92,11 @@ def fit(
         accelerator=accelerator, devices=devices, return_device="torch"
     )
     handler = signal.getsignal(signal.SIGINT)
-    lightning_logger = logging.getLogger("lightning.pytorch")
-    level = lightning_logger.level
     bar = StderrProgressBar()
     bar.description = description
     callbacks = [*callbacks, bar] if enable_progress_bar else list(callbacks)
     try:
-        lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
-        with warnings.catch_warnings():
-            # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*The number of training batches.*")
-            # there is no early stopping to disable
-            warnings.filterwarnings("ignore", message="early_stopping was automatically disabled")
-            # Lightning's own uses of what torch deprecated
-            warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        with _quiet_lightning.held(), known_warnings_ignored.held():
             trainer = Trainer(
                 accelerator=accelerator,
                 devices=lightning_devices,
@@ -121,6 +121,5 @@ def fit(
             raise KeyboardInterrupt from None
         raise
     finally:
-        lightning_logger.setLevel(level)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)

@@ -20,9 +20,10 @@ def make(adata, n_clusters=3, **kwargs):
     return CICL(adata, n_clusters, **{"n_hidden": 16, **kwargs})
 
 
-@pytest.fixture
-def trained(adata):
-    model = make(adata)
+@pytest.fixture(scope="module")
+def trained():
+    """A trained model of the cells of `adata`, which no test changes."""
+    model = make(simulated_counts())
     model.train(max_epochs=3, accelerator="cpu", enable_progress_bar=False)
     return model
 
@@ -160,10 +161,6 @@ def test_paper_preset_is_table_2():
     assert np.isfinite(model.history["loss"]["loss"]).all()
 
 
-def test_pseudo_labels_do_not_come_from_gradients(trained):
-    assert not trained.module.centroids.requires_grad
-
-
 def test_bfloat16_autocast_trains(adata):
     model = make(adata)
     model.train(max_epochs=2, precision="bf16-mixed", accelerator="cpu")
@@ -183,3 +180,21 @@ def test_interrupt_keeps_the_model(adata, monkeypatch):
     """Lightning would end the process, and leave SIGINT ignored."""
     check_interrupted_training_keeps_the_model(make(adata), CICLPlan, monkeypatch)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_cells_that_attend_to_each_other_are_embedded_in_batches_of_training(adata, tmp_path):
+    # slices of 17 cells would leave one cell to itself
+    adata = adata[:103].copy()
+    CICL.setup_anndata(adata)
+    model = CICL(adata, 3, attention="batch", cluster_method="kmeans", n_hidden=16, n_components=0)
+    sizes = []
+    model.train(1, batch_size=17, accelerator="cpu")
+    encoder = model.module.encoder
+    encoder.register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[1]))
+    model.get_latent_representation(adata)
+    assert sum(sizes) == 103 and set(sizes) <= {14, 15}
+    model.save(tmp_path / "model")
+    loaded = CICL.load(tmp_path / "model")
+    np.testing.assert_allclose(
+        loaded.get_latent_representation(adata), model.get_latent_representation(adata), atol=1e-6
+    )

@@ -112,4 +112,6 @@ class CellBatches(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """The loader that Lightning asks for."""
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return DataLoader(_Rows(self.matrix, rank, n_ranks), batch_size=None, sampler=self.sampler)
+        rows = _Rows(self.matrix, rank, n_ranks)
+        # with a generator of its own, the loader does not draw from the global random state
+        return DataLoader(rows, batch_size=None, sampler=self.sampler, generator=torch.Generator())

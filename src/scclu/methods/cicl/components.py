@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import nn
 from torch.nn import functional as F
+
+from scclu.data.components import fit_pca
 
 
 class JointComponents(nn.Module):
@@ -55,7 +56,7 @@ class JointComponents(nn.Module):
         x
             Its input, ``(n_cells, n_genes)``.
         random_state
-            Of the solver.
+            Random seed passed to the solver.
         """
         self.hidden_center.copy_(hidden.mean(0))
         for values, mean, axes in (
@@ -85,8 +86,7 @@ def scaled_components(values: np.ndarray, n_components: int, random_state: int) 
     The mean ``(n_features,)`` and the axes ``(n_features, n_found)``, float32; `n_found` is less
     than `n_components` where there are too few cells.
     """
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        pca = PCA(min(n_components, len(values) - 1), svd_solver="randomized", random_state=random_state).fit(values)
+    pca = fit_pca(values, n_components, random_state)
     projected = pca.transform(values)
     spread = float(np.sqrt((projected**2).sum(1).mean()))
     axes = pca.components_.T / (spread if spread > 1e-12 else 1.0)
