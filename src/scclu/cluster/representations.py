@@ -1,4 +1,4 @@
-"""What the input shows: representations that vote beside a model's own embedding in the final clustering."""
+"""Representations of the input that vote in the final clustering together with the embedding of a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scclu.graph.operator import SparseOperator, symmetric_normalize
 
 
 class _InputRecipe(NamedTuple):
-    """How log-normalised genes are made, clipped, and reduced."""
+    """Settings of preprocessing, clipping and dimension reduction."""
 
     recipe: dict[str, Any]
     max_value: float
@@ -26,19 +26,19 @@ class _InputRecipe(NamedTuple):
     norm_power: float
 
 
-# Neither is right for all data: rare, outlying genes mark types in the first, and cells that are full of one protein's
-# transcripts or sequenced in different depth stay comparable in the second.
+# Neither is right for all data: the first keeps rare outlying genes, which mark some cell types; the second keeps cells
+# comparable that are dominated by the transcripts of one gene or differ in sequencing depth.
 _PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0, 15, 0.5)
 _CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4, "max_share": 0.05}, 5.0, 20, 0.5)
 _N_NEIGHBORS = 7
-# on which the number of clusters is found
+# number of cells from which the number of clusters is estimated
 _N_CELLS = 5_000
 
 
 def input_representations(
     matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of the cells after two recipes.
+    """Principal components of the cells after two kinds of preprocessing.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def input_representations(
 def common_components(
     matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
 ) -> np.ndarray:
-    """Principal components on which the number of clusters is found, the same for all models and presets.
+    """Principal components from which the number of clusters is estimated, the same for all models and presets.
 
     Each gene is z-scored, clipped, and z-scored again.
 
@@ -95,9 +95,9 @@ def common_components(
 
 
 def diffused(features: np.ndarray, graph: sparse.csr_matrix | None = None) -> np.ndarray:
-    """Features diffused over the cells' graph (Eq. 3), by default that of seven neighbours by Pearson correlation."""
+    """Diffuse features over a graph (Eq. 3), by default of the seven nearest neighbours by Pearson correlation."""
     if graph is None:
-        # a graph that joins all of a few cells would make them equal
+        # in a complete graph of few cells, diffusion would make all cells equal
         graph = pearson_knn(features, min(_N_NEIGHBORS, (len(features) - 1) // 3))
     operator = SparseOperator.from_scipy(symmetric_normalize(graph), symmetric=True)
     return diffuse(operator, torch.from_numpy(features), tolerance=1e-2).numpy()

@@ -1,4 +1,4 @@
-"""What networks read and what is clustered: principal components, scaled."""
+"""The embedding of CICL's default preset: principal components of the network's output and of its input."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from scclu.data.components import fit_pca
 class JointComponents(nn.Module):
     """Leading principal components of the encoder's output and of its input, side by side.
 
-    The contrastive losses spread cells evenly over a sphere: fine differences between cells of one type are stretched
-    until they look like those between types. The input's own components keep the large differences large. Each block is
-    scaled to a mean squared row norm of 1, so that both count alike.
+    The contrastive losses spread the cells evenly over a sphere, which enlarges small differences between cells of one
+    type until they resemble differences between types. The components of the input keep the large differences large.
+    Each block is scaled to a mean squared row norm of 1, so that both have the same weight.
 
     Parameters
     ----------
     n_hidden, n_genes
         Widths of the encoder's output and of its input.
     n_components
-        Components of each block.
+        Number of components of each block.
     """
 
     def __init__(self, n_hidden: int, n_genes: int, n_components: int):
