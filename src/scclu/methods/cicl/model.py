@@ -27,7 +27,7 @@ from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.cicl.batches import CellBatches
 from scclu.methods.cicl.encoder import Attention
-from scclu.methods.cicl.module import CICLModule
+from scclu.methods.cicl.module import MODULE_SETTINGS, CICLModule
 from scclu.methods.cicl.plan import CentroidRefresh, CICLPlan
 from scclu.methods.cicl.settings import PRESETS, CICLSettings
 
@@ -48,7 +48,13 @@ class CICL(ClusteringModel):
     n_clusters
         K; ``None`` finds it from the data, as :func:`scclu.tl.choose_n_clusters` does.
     preset
-        ``"default"``, or ``"paper"`` for the paper's settings; each parameter below that is ``None`` is the preset's.
+        Preset that provides the values of the settings below that are ``None``.
+        ``"default"`` is n_top_genes=2000, n_layers=2, n_heads=2, n_hidden=128, attention='cell', mask_rate=0.8,
+        noise_scale=0.0, temperature=0.3, cluster_weight=0.1, dof=1.0, centroid_refresh='epoch', n_components=20,
+        cluster_method='consensus'.
+        ``"paper"`` is n_top_genes=500, n_layers=4, n_heads=2, n_hidden=1024, attention='batch', mask_rate=0.0,
+        noise_scale=1.0, temperature=0.5, cluster_weight=0.1, dof=1.0, centroid_refresh='minibatch', n_components=0,
+        cluster_method='kmeans'.
     n_top_genes
         t: highly variable genes that are used. A number above that of the genes uses all.
     n_layers, n_heads, n_hidden
@@ -157,16 +163,7 @@ class CICL(ClusteringModel):
             return CICLModule(
                 torch.from_numpy(self.recipe.moments),
                 self.n_clusters,
-                n_layers=settings.n_layers,
-                n_heads=settings.n_heads,
-                n_hidden=settings.n_hidden,
-                attention=settings.attention,
-                mask_rate=settings.mask_rate,
-                noise_scale=settings.noise_scale,
-                temperature=settings.temperature,
-                cluster_weight=settings.cluster_weight,
-                dof=settings.dof,
-                n_components=settings.n_components,
+                **{name: getattr(settings, name) for name in MODULE_SETTINGS},
                 max_value=self.recipe.max_value,
                 augmentation_seed=self._seed("augmentation"),
             )

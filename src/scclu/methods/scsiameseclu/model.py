@@ -27,7 +27,7 @@ from scclu.methods._randomness import isolated_randomness
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
-from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
+from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, make_batches
 from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
 from scclu.methods.scsiameseclu.final import assign, vote
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
@@ -58,7 +58,15 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     n_clusters
         Number of clusters K; ``None`` estimates it from the data as :func:`scclu.tl.choose_n_clusters` does.
     preset
-        Preset that provides defaults for all settings below that are ``None``: ``"default"`` or ``"paper"``.
+        Preset that provides the values of the settings below that are ``None``.
+        ``"default"`` is n_top_genes=2000, n_components=15, n_neighbors=7, n_latent=15, gene_hidden=(128, 256, 512),
+        graph_hidden=(128, 256), shared_weights=True, edge_drop=0.1, teleport=0.2, noise_scale=0.1,
+        correlation_weight=0.1, reconstruction_weight=1.0, propagation_weight=1.0, zinb_weight=0.1, ot_weight=0.3,
+        sharpness=5.0, cluster_method='consensus'.
+        ``"paper"`` is n_top_genes=2000, n_components=100, n_neighbors=15, n_latent=20, gene_hidden=(128, 256, 512),
+        graph_hidden=(128, 256), shared_weights=False, edge_drop=0.1, teleport=0.2, noise_scale=0.1,
+        correlation_weight=1.0, reconstruction_weight=1.0, propagation_weight=1000.0, zinb_weight=0.1, ot_weight=0.1,
+        sharpness=5.0, cluster_method='assignment'.
     n_top_genes
         Number of highly variable genes; all genes are used if there are fewer.
     n_components
@@ -261,7 +269,9 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             batch_size = settings.batch_size
         self._projection.cpu()
         module = self._new_module()  # the old network is kept until training succeeds
-        batches = self._make_batches(batch_size)
+        features = self._projection.temper(self._reference.components)
+        adjacency, seed = self._reference.adjacency, self._seed("batches")
+        batches = make_batches(features, adjacency, self._counts, settings, batch_size, _TOLERANCE, seed)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = make_refresh(module, batches, settings, n_epochs, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
@@ -318,20 +328,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     def _training_data(self) -> tuple[Any, ...]:
         data = (self._matrix, self._reference.adjacency)
         return data if self._counts is None else (*data, self._counts.matrix, self._counts.size_factors)
-
-    def _make_batches(self, batch_size: int) -> GraphBatches:
-        settings = self.settings
-        return GraphBatches(
-            self._projection.temper(self._reference.components),
-            self._reference.adjacency,
-            batch_size=batch_size,
-            part_size=settings.part_size,
-            teleport=settings.teleport,
-            tolerance=_TOLERANCE,
-            counts=self._counts,
-            n_counted=settings.n_counted,
-            seed=self._seed("batches"),
-        )
 
     # -- new cells ----------------------------------------------------------------------------------------------------
 
