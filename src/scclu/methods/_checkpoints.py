@@ -1,4 +1,4 @@
-"""Files of a training that goes on where it was stopped: tensors in safetensors, the rest in JSON."""
+"""Checkpoints from which a stopped training resumes: tensors in safetensors, the rest in JSON."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _SHARE = 0.05
 
 
 class Stateful(Protocol):
-    """What can say all that training changes in it, and take it back."""
+    """An object that can return everything that training changes in it, and restore it."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training changes."""
+        """Everything that training changes."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
 
 
 class Checkpoint(pl.Callback):
-    """Hands out the state of a training at starts of epochs, and puts a training back where it was.
+    """Saves the state of training at the start of epochs, and restores it.
 
-    It serves all phases of a training, each a plan of its own, and must be the first callback.
+    It serves all phases of a training, each of which has its own plan, and must be the first callback.
 
     Parameters
     ----------
     parts
-        What a training changes beside its plans and its optimizer, by name: the network, the batches, other callbacks.
+        What training changes beside plans and optimizers, by name: the network, the batches, other callbacks.
     save
-        Called with the state: nested dicts with strings or whole numbers as keys, and lists, of tensors, arrays and
-        plain values. It is called so often that it takes at most a twentieth of the time.
+        Called with the state: nested lists and dicts, with strings or whole numbers as keys, of tensors, arrays and
+        plain values. The calls take at most a twentieth of the time of training.
     state
-        What was saved; ``None`` starts anew.
+        State that was saved; ``None`` starts from the beginning.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Checkpoint(pl.Callback):
                 part.load_state_dict(state["parts"][name])
 
     def begin(self, plan: HistoryPlan) -> bool:
-        """Give a plan its progress; whether it is still to be trained."""
+        """Restore the progress of a plan; returns whether it is still to be trained."""
         self._plans.append(plan)
         if self._state is None:
             return True
@@ -76,7 +76,7 @@ class Checkpoint(pl.Callback):
         return len(self._plans) == len(saved)
 
     def on_train_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Take back what belongs to this phase: the optimizer and its schedule."""
+        """Restore the optimizer of this phase and its schedule."""
         if self._state is not None:
             for name, part in _trained_with(trainer).items():
                 part.load_state_dict(self._state["trainer"][name])
@@ -115,35 +115,35 @@ _STEM = "checkpoint"
 def checkpointing(
     checkpoint_dir: str | Path | None, run: Mapping[str, Any], parts: Mapping[str, Stateful]
 ) -> Iterator[Checkpoint | None]:
-    """A checkpoint for the training inside the block, whose files are removed when the block succeeds.
+    """Checkpoint for the training inside the block; its files are removed when the block succeeds.
 
     Parameters
     ----------
     checkpoint_dir
-        A folder for the files of any number of trainings; ``None`` keeps nothing, and gives ``None``.
+        Directory for the files of any number of trainings; ``None`` disables checkpoints and yields ``None``.
     run
-        All that the result follows from. Trainings that differ in it do not see each other's files.
+        Everything that determines the result. Trainings that differ in it do not use each other's files.
     parts
-        Of :class:`~scclu.methods._checkpoints.Checkpoint`.
+        Passed to :class:`Checkpoint`.
 
     Raises
     ------
     NotADirectoryError
-        If `checkpoint_dir` is no folder.
+        If `checkpoint_dir` is not a directory.
     ValueError
-        If the checkpoint of this training is damaged, or that of another.
+        If the checkpoint of this training is damaged or belongs to another training.
 
     Warns
     -----
     UserWarning
-        If there are checkpoints of other trainings only; or if a checkpoint could not be written.
+        If there are only checkpoints of other trainings, or if a checkpoint could not be written.
     """
     if checkpoint_dir is None:
         yield None
         return
     files = _CheckpointFiles(Path(checkpoint_dir), json.loads(json.dumps(run)))
     yield Checkpoint(parts, files.write, files.read())
-    # of several processes, the first
+    # of several processes, only the first removes them
     rank_zero_only(shutil.rmtree)(files.folder)
 
 
@@ -160,7 +160,7 @@ class _CheckpointFiles:
             for path in checkpoint_dir.glob(f"{name}-*/{_STEM}.json")
             if path.parent.name != self.folder.name
         )
-        self.folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is said before training
+        self.folder.mkdir(parents=True, exist_ok=True)  # a directory that cannot be written to fails before training
 
     def read(self) -> dict[str, Any] | None:
         if not (self.folder / f"{_STEM}.json").exists():
@@ -181,7 +181,7 @@ class _CheckpointFiles:
                 f"{self.folder} holds the checkpoint of another training, which differs in {', '.join(differ)}. "
                 "Delete it, or pass another checkpoint_dir."
             )
-        logger.info("Going on from the checkpoint in %s.", self.folder)
+        logger.info("Resuming from the checkpoint in %s.", self.folder)
         return state
 
     def write(self, state: dict[str, Any]) -> None:
@@ -192,14 +192,14 @@ class _CheckpointFiles:
         except OSError as error:
             warnings.warn(
                 f"No checkpoint could be written to {self.folder} ({error}). Training goes on; if it is stopped, it "
-                "goes on from the last one that could.",
+                "resumes from the last checkpoint that could be written.",
                 UserWarning,
                 stacklevel=2,
             )
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A tree that JSON can hold, with its tensors and arrays put into `tensors`."""
+    """Convert a tree to values that JSON can represent; its tensors and arrays are moved to `tensors`."""
     if isinstance(value, Mapping):
         return {"items": [[key, _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
@@ -212,7 +212,7 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _unpack(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What :func:`_pack` took apart; tuples are lists."""
+    """Inverse of :func:`_pack`; tuples become lists."""
     if isinstance(value, list):
         return [_unpack(item, tensors) for item in value]
     if not isinstance(value, dict):

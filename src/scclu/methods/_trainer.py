@@ -1,4 +1,4 @@
-"""Running a plan through scvi-tools' Trainer."""
+"""Training of a plan with scvi-tools' Trainer."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
 
 
 class StderrProgressBar(ProgressBar):
-    """scvi-tools' progress bar, on standard error: standard output belongs to the user."""
+    """scvi-tools' progress bar, written to standard error instead of standard output."""
 
     description = "Training"
 
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
-        """The bar of a training, one step an epoch."""
+        """Bar with one step per epoch."""
         return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
 
     def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
-        """Leave no bar behind."""
+        """Close the bar."""
         if getattr(self, "main_progress_bar", None) is not None:
             self.main_progress_bar.close()
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """``"auto"`` as a Lightning precision: bfloat16 autocast where the hardware multiplies it fast, else float32.
+    """Lightning's name of a precision; ``"auto"`` is bfloat16 autocast on hardware that supports it, else float32.
 
-    Fast means matrix units or dot products for bfloat16, asked of the device itself; elsewhere bfloat16 is emulated,
-    and slower than float32 by a factor of up to a hundred.
+    Support means matrix units or dot products for bfloat16, as the device reports. Elsewhere bfloat16 is emulated and
+    up to a hundred times slower than float32.
     """
     if precision != "auto":
         return precision

@@ -1,4 +1,4 @@
-"""What every clustering tool does around its model."""
+"""Shared parts of the clustering tools: input of the model, training, and writing of results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def h5ad_safe(value: Any) -> Any:
-    """A copy that AnnData can write and reads back equal: no tuples, no None in a list, no keys but strings."""
+    """Copy a value to types that AnnData writes and reads back equal: no tuples, no None in lists, only string keys."""
     if isinstance(value, Mapping):
         return {str(key): h5ad_safe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
@@ -47,7 +47,7 @@ def write_results(
     obsm: Mapping[str, Any] | None = None,
     uns: Mapping[str, Any] | None = None,
 ) -> AnnData:
-    """Write all results to a copy, or to `adata` itself, which is no view any more; or none, if one cannot be.
+    """Write all results to `adata`, which is then no view any more, or to a copy; if one cannot be written, none is.
 
     Colours that a figure left in ``uns`` for another number of labels are dropped.
     """
@@ -86,20 +86,20 @@ def model_input(
     neighbors_key: str | None = None,
     on_disk: bool = False,
 ) -> AnnData:
-    """An AnnData of what a model reads, sharing its memory: what is registered in it never reaches the user's.
+    """AnnData that contains what a model reads, so that its registration does not change the user's; memory is shared.
 
     Parameters
     ----------
     adata
-        The user's.
+        Input of the user.
     layer, use_rep
-        The matrix.
+        Location of the matrix.
     count_layers
-        Layers that may hold counts, taken along where they are there; ``None`` is ``X``.
+        Layers that may hold counts, which are included if they exist; ``None`` is ``X``.
     neighbors_key
-        A graph to take along.
+        Key of a graph to include.
     on_disk
-        Leave a matrix there that is there.
+        Whether a matrix on disk stays there instead of being read into memory.
     """
     values, names, _ = select_matrix(adata, layer=layer, use_rep=use_rep)
     if not (on_disk and is_on_disk(values)):
@@ -136,7 +136,7 @@ def train_model(
     train_kwargs: Mapping[str, Any],
     count_layers: Iterable[str | None] = (),
 ) -> ClusteringModel:
-    """The lines a user would write: set up, make, train."""
+    """Set up, create and train a model, as a user would."""
     allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
@@ -171,7 +171,7 @@ def train_model(
 def write_clusters(
     adata: AnnData, model: ClusteringModel, key: str, params: Mapping[str, Any], *, copy: bool, return_model: bool
 ) -> Any:
-    """Write clusters, confidence, embedding and parameters of a trained model; return what the user asked for."""
+    """Write the results of a trained model; return the copy and the model if the user asked for them."""
     try:
         labels = model.predict()
         confidence = model.predict(soft=True)[np.arange(len(labels)), labels]

@@ -18,7 +18,7 @@ from scclu._process import known_warnings_ignored
 from scclu.cluster.final import REFERENCE_CELLS, partition
 from scclu.cluster.kmeans import kmeans
 from scclu.cluster.representations import diffused
-from scclu.data.matrix import Matrix
+from scclu.data.matrix import Matrix, reordered
 from scclu.data.tensors import batch_tensor, embed_cells
 from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel, cluster_means
 from scclu.methods._randomness import isolated_randomness
@@ -220,11 +220,11 @@ class CICL(ClusteringModel):
         Raises
         ------
         RuntimeError
-            If the model was loaded from a file without its cells.
+            If the model was loaded from a file without its training cells.
         ValueError
-            If cells that attend to each other are to be divided among devices.
+            If ``attention="batch"`` is combined with several devices.
         KeyboardInterrupt
-            If the user interrupts; the model is then what it was before.
+            If the user interrupts training; the model is left unchanged.
         """
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         single = devices in (1, "1", "auto") or (isinstance(devices, list) and len(devices) == 1)
@@ -234,19 +234,16 @@ class CICL(ClusteringModel):
                 f"devices, but devices={devices!r}, strategy={strategy!r} and num_nodes={num_nodes} were passed. "
                 'Use one device, or attention="cell".'
             )
-        if batch_size is None:
-            batch_size = self.settings.batch_size
-        n_cells, n_genes = self._matrix.shape
+        batch_size = batch_size or self.settings.batch_size
         data = CellBatches(self._matrix, batch_size, self._seed("batches"))
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:
-            max_epochs = self.settings.n_epochs(n_cells, steps_per_epoch)
-        module = self._new_module()  # training again starts again; the old network stays until the new one is ready
+            max_epochs = self.settings.n_epochs(self._matrix.shape[0], steps_per_epoch)
+        module = self._new_module()  # the old network is kept until training succeeds
         plan = self._plan(module, batch_size, max_epochs * steps_per_epoch)
         logger.info(
             "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
-            n_cells,
-            n_genes,
+            *self._matrix.shape,
             max_epochs,
             steps_per_epoch,
             batch_size,
@@ -276,12 +273,12 @@ class CICL(ClusteringModel):
                 **trainer_kwargs,
             )
             with torch.inference_mode():
-                self._fit_embedding(module.eval())
+                self._fit_embedding(module.eval(), batch_size)
             history = {name: np.array(values) for name, values in plan.history.items()}
             embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
             labels = self._cluster(embedding, module)
-            centroids = cluster_means(embedding, labels)
-            self._keep(module, history, recorder, embedding, labels, centroids, _batch_size=batch_size)
+            found = embedding, labels, cluster_means(embedding, labels)
+            self._keep(module, history, recorder, *found, _batch_size=batch_size)
 
     def _embed_with(
         self, module: CICLModule, encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, batch_size: int
@@ -304,24 +301,32 @@ class CICL(ClusteringModel):
         batch_size = state.get("batch_size", self.settings.batch_size)
         self._batch_size = check_number("batch_size", batch_size, integer=True, low=1)
 
-    def _fit_embedding(self, module: CICLModule) -> None:
-        reference = batch_tensor(self._matrix, slice(REFERENCE_CELLS)).to(module.device)
-        module.fit_embedding(reference, self._seed("components"))
+    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+        matrix, names, source = self._read(adata)
+        order = self._training_order(matrix)  # so that cells attend to each other as they did after training
+        embedding = self._embed(self.recipe.transform(reordered(matrix, order), names, source))
+        return embedding[np.argsort(order)]
+
+    def _fit_embedding(self, module: CICLModule, batch_size: int) -> None:
+        if module.joint is not None:
+            reference = self._matrix[:REFERENCE_CELLS]
+            hidden = torch.from_numpy(self._embed_with(module, module.encode, reference, batch_size))
+            x = module.standardise(batch_tensor(reference, slice(None)).to(module.device))
+            module.joint.fit(hidden.to(module.device), x, self._seed("components"))
 
     def _cluster(self, embedding: np.ndarray, module: CICLModule) -> np.ndarray:
         logger.info("Clustering the embedding of %d cells (%s).", len(embedding), self.settings.cluster_method)
-        n_hidden = None if module.joint is None else module.joint.n_components[0]
         return partition(
             embedding,
             self.n_clusters,
             method=self.settings.cluster_method,
             random_state=self._seed("clusters"),
-            n_hidden=n_hidden,
+            n_hidden=None if module.joint is None else module.joint.n_components[0],
             others=self._representations,
         )
 
     def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        self._fit_embedding(module)
+        self._fit_embedding(module, batch_size)
         embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
         return embedding, self._cluster(embedding, module)
 

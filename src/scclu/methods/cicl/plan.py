@@ -1,4 +1,4 @@
-"""What happens in a training step."""
+"""Training plan of CICL: a training step, pseudo-labels and the optimizer."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class CICLPlan(HistoryPlan):
     module
         The network.
     refresh
-        Called with the centroids of the last time (``None`` at first) at the start of each epoch; returns the centroids
-        of the whole data. Not used with ``centroid_refresh="minibatch"``.
+        Called at the start of each epoch with the previous centroids (``None`` at first); returns the centroids of all
+        cells. Not used with ``centroid_refresh="minibatch"``.
     cluster
-        K-means of one minibatch's embedding: called with the embedding and the last centroids, returns centroids.
+        K-means of one minibatch: called with its embedding and the previous centroids; returns the centroids.
     n_steps
-        Steps of the whole training, for the learning-rate schedule.
+        Number of steps of the whole training, for the learning-rate schedule.
     lr, weight_decay
-        Of AdamW.
+        Learning rate and weight decay of AdamW.
     one_cycle
-        Warm up to `lr` and anneal (one-cycle); otherwise `lr` is constant.
+        Whether the learning rate follows a one-cycle schedule with maximum `lr`; otherwise it is constant.
     centroid_refresh
-        ``"epoch"``: pseudo-labels come from centroids of all cells, found anew at each epoch. ``"minibatch"``: from a
+        ``"epoch"``: pseudo-labels come from centroids of all cells, recomputed at each epoch. ``"minibatch"``: from
         K-means on each minibatch, as in the paper.
     """
 
@@ -62,11 +62,11 @@ class CICLPlan(HistoryPlan):
         self._centroids: np.ndarray | None = None
 
     def get_extra_state(self) -> dict[str, Any]:
-        """As the base, and the centroids that the next K-means starts from."""
+        """History, and the centroids that the next K-means starts from."""
         return super().get_extra_state() | {"centroids": self._centroids}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """As the base."""
+        """Restore what :meth:`get_extra_state` returned."""
         super().set_extra_state(state)
         self._centroids = state["centroids"]
 
@@ -80,18 +80,18 @@ class CICLPlan(HistoryPlan):
             self._set_centroids(self._of_first(lambda: self._refresh(self._centroids)))
 
     def _of_first(self, find: Callable[[], np.ndarray]) -> np.ndarray:
-        """What the first device finds, on all of them."""
+        """Result of `find` on the first device, sent to all of them."""
         return self.trainer.strategy.broadcast(find() if self.trainer.is_global_zero else None)
 
     def _share(self, batch: Minibatch) -> Share | None:
-        """The share of this device, ``None`` where it is the only one."""
+        """The share of this device, ``None`` if it is the only one."""
         n_devices = self.trainer.world_size
         if n_devices == 1:
             return None
         n_own, size = len(batch.cells), -(-batch.n_cells // n_devices)
 
         def gather(own: torch.Tensor) -> torch.Tensor:
-            # all devices must send as much
+            # all devices must send tensors of one size
             padded = torch.cat([own, own.new_zeros(size - n_own, *own.shape[1:])])
             return self.all_gather(padded, sync_grads=own.requires_grad).flatten(0, 1)[: batch.n_cells]
 

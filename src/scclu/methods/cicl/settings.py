@@ -1,4 +1,4 @@
-"""Settings of CICL and their presets."""
+"""Settings of CICL and its presets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scclu.methods.cicl.plan import CentroidRefresh
 
 @dataclass(frozen=True)
 class CICLSettings:
-    """One value for each setting of CICL; :class:`~scclu.model.CICL` says what each means."""
+    """Values of all settings, which :class:`~scclu.model.CICL` describes."""
 
     n_top_genes: int
     min_cells: int
@@ -32,7 +32,7 @@ class CICLSettings:
     n_components: int
     cluster_method: str
     batch_size: int
-    # steps of the whole training from 4,000 cells on; fewer, down to 0.4 of them, for fewer cells. None: max_epochs
+    # steps of the whole training for 4,000 cells or more; down to 0.4 of them for fewer cells. None uses max_epochs
     n_steps: int | None
     max_epochs: int
     lr: float
@@ -54,7 +54,7 @@ class CICLSettings:
         check_number("dof", self.dof, above=0)
 
     def n_epochs(self, n_cells: int, steps_per_epoch: int) -> int:
-        """Epochs of the whole training."""
+        """Number of epochs of the whole training."""
         if self.n_steps is None:
             return self.max_epochs
         return max(1, round(self.n_steps * min(1.0, max(0.4, (n_cells / 4000) ** 0.5)) / steps_per_epoch))
@@ -87,7 +87,7 @@ PRESETS = {
         weight_decay=1e-4,
         one_cycle=True,
     ),
-    # Table 2 and section 2 of the paper; heads, which it does not give, as in the authors' program
+    # Table 2 and section 2 of the paper; the number of heads, which it does not state, is that of the authors' program
     "paper": CICLSettings(
         n_top_genes=500,
         min_cells=1,
