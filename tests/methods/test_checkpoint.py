@@ -145,12 +145,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_training(tmp_path, every_epoch, change):
-    """It starts anew, says so, and leaves the other's checkpoint alone."""
+    """A new training starts, says so, and leaves the other's checkpoint alone."""
     stop("cicl", tmp_path, 6)
     (left,) = tmp_path.iterdir()
     kept = {path.name: path.read_bytes() for path in left.iterdir()}
     model, arguments = CHANGES[change]
-    with pytest.warns(UserWarning, match=f"checkpoints of other trainings only .{left.name}.: .*starts anew"):
+    with pytest.warns(UserWarning, match=f"checkpoints of other trainings only .{left.name}.: .*a new training starts"):
         train(make("cicl", **model), "cicl", checkpoint_dir=tmp_path, **arguments)
     assert {path.name: path.read_bytes() for path in left.iterdir()} == kept
     assert list(tmp_path.iterdir()) == [left]

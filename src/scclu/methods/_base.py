@@ -67,14 +67,17 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         # representations of the input that vote in the final clustering beside the embedding
         self._representations: tuple[np.ndarray, ...] = ()
         self._embedding: np.ndarray | None = None
+        # genes of the training cells as they were read, for a subclass that needs them while it is made
+        self._input: tuple[Matrix, np.ndarray, str] | None = None
         if adata is None:
             return
-        matrix, names, source = self._read(adata)
+        matrix, names, source = read = self._read(adata)
         _check_n_clusters(n_clusters, matrix.shape[0], source)
         self._order = self._training_order(matrix)
         matrix = reordered(matrix, self._order)
         is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
+        self._input = None if is_representation or self.reads_blocks else read
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
             "is_representation": is_representation,

@@ -1,4 +1,4 @@
-"""Checkpoints from which a stopped training resumes: tensors in safetensors, the rest in JSON."""
+"""Checkpoints from which an interrupted training resumes: tensors in safetensors, the rest in JSON."""
 
 from __future__ import annotations
 
@@ -23,34 +23,35 @@ from scclu.data.disk import DiskMatrix
 from scclu.methods._files import damage, read_model, write_model
 from scclu.methods._plan import HistoryPlan
 
-# saving takes at most this share of the time of training
+# largest fraction of the training time that saving may take
 _SHARE = 0.05
 
 
 class Stateful(Protocol):
-    """An object that can return everything that training changes in it, and restore it."""
+    """An object whose state can be saved and restored."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes."""
+        """Everything in the object that training changes."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
         """Restore what :meth:`state_dict` returned."""
 
 
 class Checkpoint(pl.Callback):
-    """Saves the state of training at the start of epochs, and restores it.
+    """Saves the state of a training at the start of epochs, and restores it.
 
-    It serves all phases of a training, each of which has its own plan, and must be the first callback.
+    One checkpoint serves all phases of a training, each of which has its own plan. It must be the first callback.
 
     Parameters
     ----------
     parts
-        What training changes beside plans and optimizers, by name: the network, the batches, other callbacks.
+        Objects that training changes, by name, other than its plans and optimizers: the network, the batches, random
+        streams, other callbacks.
     save
-        Called with the state: nested lists and dicts, with strings or whole numbers as keys, of tensors, arrays and
-        plain values. The calls take at most a twentieth of the time of training.
+        Called with the state: nested dictionaries (keys are strings or whole numbers) and lists of tensors, arrays and
+        plain values. It is called at most so often that saving takes a twentieth of the training time.
     state
-        State that was saved; ``None`` starts from the beginning.
+        A saved state to resume from; ``None`` starts a new training.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Checkpoint(pl.Callback):
                 part.load_state_dict(state["parts"][name])
 
     def begin(self, plan: HistoryPlan) -> bool:
-        """Restore the progress of a plan; returns whether it is still to be trained."""
+        """Restore the progress of a plan; returns whether the plan is still to be trained."""
         self._plans.append(plan)
         if self._state is None:
             return True
@@ -76,13 +77,13 @@ class Checkpoint(pl.Callback):
         return len(self._plans) == len(saved)
 
     def on_train_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Restore the optimizer of this phase and its schedule."""
+        """Restore the optimizer and the learning-rate schedule of this phase."""
         if self._state is not None:
             for name, part in _trained_with(trainer).items():
                 part.load_state_dict(self._state["trainer"][name])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Save the state, unless no epoch was trained since the last time, or that was a short while ago."""
+        """Save the state, unless no epoch was completed yet or the last save was too recent."""
         start = time.monotonic()
         if self._state is not None:  # training resumes at this epoch
             self._state, self._saved_at = None, start
@@ -115,35 +116,36 @@ _STEM = "checkpoint"
 def checkpointing(
     checkpoint_dir: str | Path | None, run: Mapping[str, Any], parts: Mapping[str, Stateful]
 ) -> Iterator[Checkpoint | None]:
-    """Checkpoint for the training inside the block; its files are removed when the block succeeds.
+    """Context manager with the checkpoint of a training, whose files are removed when the block succeeds.
 
     Parameters
     ----------
     checkpoint_dir
-        Directory for the files of any number of trainings; ``None`` disables checkpoints and yields ``None``.
+        Directory for checkpoints, which several trainings may share; with ``None``, nothing is saved and the context is
+        ``None``.
     run
-        Everything that determines the result. Trainings that differ in it do not use each other's files.
+        Everything that the result depends on. Trainings with different values do not use each other's files.
     parts
-        Passed to :class:`Checkpoint`.
+        Passed to :class:`~scclu.methods._checkpoints.Checkpoint`.
 
     Raises
     ------
     NotADirectoryError
         If `checkpoint_dir` is not a directory.
     ValueError
-        If the checkpoint of this training is damaged or belongs to another training.
+        If the checkpoint is damaged or belongs to another training.
 
     Warns
     -----
     UserWarning
-        If there are only checkpoints of other trainings, or if a checkpoint could not be written.
+        If the directory has checkpoints of other trainings only, or a checkpoint cannot be written.
     """
     if checkpoint_dir is None:
         yield None
         return
     files = _CheckpointFiles(Path(checkpoint_dir), json.loads(json.dumps(run)))
     yield Checkpoint(parts, files.write, files.read())
-    # of several processes, only the first removes them
+    # only the first of several processes removes them
     rank_zero_only(shutil.rmtree)(files.folder)
 
 
@@ -160,14 +162,14 @@ class _CheckpointFiles:
             for path in checkpoint_dir.glob(f"{name}-*/{_STEM}.json")
             if path.parent.name != self.folder.name
         )
-        self.folder.mkdir(parents=True, exist_ok=True)  # a directory that cannot be written to fails before training
+        self.folder.mkdir(parents=True, exist_ok=True)  # raises before training if it cannot be written
 
     def read(self) -> dict[str, Any] | None:
         if not (self.folder / f"{_STEM}.json").exists():
             if self._others:
                 warnings.warn(
                     f"{self.folder.parent} has checkpoints of other trainings only ({', '.join(self._others)}): other "
-                    "cells, settings or seed, or another scclu. They are left alone, and this training starts anew.",
+                    "cells, settings or seed, or another version of scclu. They are kept, and a new training starts.",
                     UserWarning,
                     stacklevel=6,
                 )
@@ -191,15 +193,15 @@ class _CheckpointFiles:
             write_model(self.folder, saved, tensors, overwrite=True, stem=_STEM)
         except OSError as error:
             warnings.warn(
-                f"No checkpoint could be written to {self.folder} ({error}). Training goes on; if it is stopped, it "
-                "resumes from the last checkpoint that could be written.",
+                f"No checkpoint could be written to {self.folder} ({error}). Training continues; if it is stopped, it "
+                "resumes from the last checkpoint that was written.",
                 UserWarning,
                 stacklevel=2,
             )
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Convert a tree to values that JSON can represent; its tensors and arrays are moved to `tensors`."""
+    """Convert a state to values that JSON can store; its tensors and arrays are moved to `tensors`."""
     if isinstance(value, Mapping):
         return {"items": [[key, _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
@@ -212,7 +214,7 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _unpack(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """Inverse of :func:`_pack`; tuples become lists."""
+    """Invert :func:`_pack`; tuples become lists."""
     if isinstance(value, list):
         return [_unpack(item, tensors) for item in value]
     if not isinstance(value, dict):

@@ -10,9 +10,9 @@ import torch
 
 
 class HistoryPlan(pl.LightningModule):
-    """Training plan that stores the mean of each loss over each epoch in ``history``, a list of floats per loss.
+    """A training plan that stores the mean of each loss over each epoch in ``history``, a list of floats per loss.
 
-    With several devices, the mean over the devices is stored.
+    With several devices, the mean over devices is stored.
     """
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class HistoryPlan(pl.LightningModule):
 
     @property
     def n_epochs(self) -> int:
-        """Number of epochs that have ended."""
+        """Number of completed epochs."""
         return len(self.history["loss"]) if "loss" in self.history else 0
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What training changes beside the network; processes of a strategy return it with the weights."""
+        """State besides the network, which Lightning returns with the weights from spawned processes."""
         return {"history": dict(self.history)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ class HistoryPlan(pl.LightningModule):
         self.history = defaultdict(list, state["history"])
 
     def record(self, **values: torch.Tensor) -> None:
-        """Add the losses of a step."""
+        """Record the losses of a step."""
         for name, value in values.items():
             self._epoch[name].append(value.detach())
 

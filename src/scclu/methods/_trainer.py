@@ -1,4 +1,4 @@
-"""Training of a plan with scvi-tools' Trainer."""
+"""Training a plan with scvi-tools' Trainer."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
 
 
 class StderrProgressBar(ProgressBar):
-    """scvi-tools' progress bar, written to standard error instead of standard output."""
+    """The progress bar of scvi-tools, written to standard error."""
 
     description = "Training"
 
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
-        """Bar with one step per epoch."""
+        """Create a progress bar with one step per epoch."""
         return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
 
     def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
-        """Close the bar."""
+        """Close the progress bar."""
         if getattr(self, "main_progress_bar", None) is not None:
             self.main_progress_bar.close()
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """Lightning's name of a precision; ``"auto"`` is bfloat16 autocast on hardware that supports it, else float32.
+    """Resolve ``"auto"`` to a precision of Lightning: bfloat16 autocast on hardware that is fast at it, else float32.
 
-    Support means matrix units or dot products for bfloat16, as the device reports. Elsewhere bfloat16 is emulated and
-    up to a hundred times slower than float32.
+    Fast hardware has matrix units or dot products for bfloat16, which is queried from the device. Elsewhere bfloat16 is
+    emulated, and up to a hundred times slower than float32.
     """
     if precision != "auto":
         return precision
@@ -77,12 +77,12 @@ def fit(
     checkpoint: Checkpoint | None = None,
     **trainer_kwargs: Any,
 ) -> None:
-    """Train, with scvi-tools' progress bar and without files; with a checkpoint, what is left to be trained.
+    """Train a plan with a progress bar and without log files; with a checkpoint, only the epochs that are left.
 
     Raises
     ------
     KeyboardInterrupt
-        If the user interrupts: Lightning would end the Python process instead.
+        If the user interrupts. Lightning itself would end the Python process.
     """
     if checkpoint is not None:
         if not checkpoint.begin(plan):
@@ -112,7 +112,7 @@ def fit(
             )
             trainer.fit(plan, data)
     except RuntimeError as error:
-        # where an epoch's loader could not start, Lightning's teardown fails too, and hides why
+        # if the data loader of an epoch cannot start, Lightning's teardown fails too and hides the cause
         if error.__context__ is None or "combined_loader" not in str(error):
             raise
         raise error.__context__ from None

@@ -13,15 +13,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from scclu.data.matrix import Matrix
 from scclu.data.tensors import batch_tensor
 
-# largest number of minibatches in an epoch, which is otherwise a pass over the cells
+# an epoch is a pass over the cells, or this many minibatches where a pass has more
 MAX_EPOCH_STEPS = 100
 
 
 class MinibatchSampler(Sampler):
-    """Row numbers of minibatches; each pass contains each cell once, in random order.
+    """Yields the row numbers of each minibatch; a pass contains each cell once.
 
-    A pass is divided into minibatches of nearly equal size, so that none consists of a single left-over cell. An epoch
-    ends after a pass or after :data:`MAX_EPOCH_STEPS` minibatches; then the next epoch continues the pass.
+    A pass is split into minibatches of nearly equal sizes, so that none contains a single cell. An epoch ends after a
+    pass or after :data:`MAX_EPOCH_STEPS` minibatches; the next epoch then continues the pass.
     """
 
     def __init__(self, n_cells: int, batch_size: int, seed: int):
@@ -40,7 +40,7 @@ class MinibatchSampler(Sampler):
             yield self._left.pop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Position in the pass over the cells."""
+        """Position in the passes over the cells."""
         return {"rng": self._rng.bit_generator.state, "left": self._left}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -49,15 +49,15 @@ class MinibatchSampler(Sampler):
 
 
 class Minibatch(NamedTuple):
-    """The cells of a minibatch that one device receives.
+    """The cells of a minibatch on one device.
 
     Attributes
     ----------
     cells
         ``(n, n_features)`` float32.
     start, n_cells
-        Position of the first of them in the whole minibatch, and number of cells in the whole minibatch. Each device
-        receives ``ceil(n_cells / n_devices)`` cells, the last ones fewer.
+        Where the first of them is in the whole minibatch, and how many cells that has. Divided among devices, each but
+        the last ones has the same number, ``ceil(n_cells / n_devices)``.
     """
 
     cells: torch.Tensor
@@ -66,7 +66,7 @@ class Minibatch(NamedTuple):
 
 
 class _Rows(Dataset):
-    """A matrix that is indexed by the rows of a whole minibatch, of which it returns the share of one device."""
+    """Dataset indexed by the rows of a minibatch, of which each device reads its part."""
 
     def __init__(self, matrix: Matrix, rank: int, n_ranks: int):
         self.matrix = matrix
@@ -102,7 +102,7 @@ class CellBatches(pl.LightningDataModule):
         self.sampler = MinibatchSampler(matrix.shape[0], batch_size, seed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Position in the pass over the cells."""
+        """Position in the passes over the cells."""
         return self.sampler.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class CellBatches(pl.LightningDataModule):
         self.sampler.load_state_dict(state_dict)
 
     def train_dataloader(self) -> DataLoader:
-        """Loader of an epoch (Lightning's name)."""
+        """Create the data loader."""
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         rows = _Rows(self.matrix, rank, n_ranks)
         # with a generator of its own, the loader does not draw from the global random state

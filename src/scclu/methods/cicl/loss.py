@@ -1,4 +1,4 @@
-"""Instance-wise and cluster-aware contrastive losses of CICL, computed from blocks of one similarity matrix."""
+"""Instance-wise and cluster-aware contrastive losses of CICL, from blocks of one similarity matrix."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-# similarities in memory at a time: 16 M of float32 take 64 MB, and the backward pass a few times that
+# number of similarities per block: 16 M of float32 are 64 MB, and the backward pass needs several times that
 _CHUNK_VALUES = 16 * 2**20
 
 
 class ClusterAwareContrastiveLoss(nn.Module):
     r"""The two losses of CICL (Eq. 12-16).
 
-    s are the cosine similarities of the 2B projections of both views, and T is the temperature. For projection a, a' is
-    the other view of the same cell, P(a) are the other projections of its cluster, and N(a) those of other clusters:
+    Let s be the cosine similarities of the 2B projections of both views and T the temperature. For a projection a, let
+    a' be the other view of its cell, P(a) the other projections of its cluster, and N(a) those of other clusters:
 
     .. math::
 
         l_{ins}(a) = -\log \frac{e^{s_{aa'} / T}}{\sum_{b \ne a} e^{s_{ab} / T}}, \qquad
         l_{clu}(a) = -\log \frac{\sum_{b \in P(a)} e^{s_{ab} / T}}{\sum_{b \in N(a)} e^{s_{ab} / T}}
 
-    and each loss is the mean over the 2B projections. If all cells are in one cluster, N is empty and the cluster-aware
-    loss is 0. P of a cell that is alone in its cluster contains its other view.
+    Each loss is the mean over the 2B projections. If all cells are in one cluster, N is empty and the cluster-aware
+    loss is 0. For a cell that is alone in its cluster, P contains its other view.
 
     Parameters
     ----------
     temperature
         T; 0.5 in the paper.
     chunk_rows
-        Number of rows of the 2B x 2B similarity matrix that are in memory at a time; they are recomputed in the
-        backward pass. ``None`` chooses it so that a chunk has at most 16 million entries: memory is O(B), not O(B^2).
+        Number of rows of the 2B x 2B similarity matrix per block; blocks are recomputed in the backward pass. ``None``
+        chooses blocks of at most 16 million entries, so that memory is O(B) instead of O(B^2).
 
     References
     ----------
@@ -55,8 +55,8 @@ class ClusterAwareContrastiveLoss(nn.Module):
         labels
             Pseudo-labels of the cells, ``(n_cells,)``.
         cells
-            Cells whose terms are summed, each contrasted with all cells. The results of disjoint parts of the cells add
-            up to the losses.
+            Add up these cells' share of the means alone, contrasted with all cells: the shares of a division of the
+            cells sum to the losses.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class ClusterAwareContrastiveLoss(nn.Module):
         same = labels[rows, None] == labels
         log_same = similarity.masked_fill(~same | itself, -torch.inf).logsumexp(1)
         has_others = ~same.all(1)
-        # a row without other clusters keeps its finite similarities, so that its gradient is 0 and not NaN
+        # a row without others keeps its finite similarities, so that its gradient is 0 and not NaN
         log_others = similarity.masked_fill(same & has_others[:, None], -torch.inf).logsumexp(1)
         log_all = torch.where(has_others, torch.logaddexp(log_same, log_others), log_same)
         return torch.stack(((log_all - positive).sum(), torch.where(has_others, log_others - log_same, 0).sum()))

@@ -35,7 +35,7 @@ from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
 from scclu.methods.scsiameseclu.phases import run_phases
 from scclu.methods.scsiameseclu.refresh import embed_whole, make_refresh
-from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings, check_settings
+from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         values = asdict(PRESETS[preset])
         values |= {name: arguments[name] for name in values if arguments.get(name) is not None}
         self.settings = ScSiameseCluSettings(**values)
-        check_settings(self.settings)
         super().__init__(
             adata,
             n_clusters,
@@ -170,10 +169,12 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             return
         graph = None if neighbors_key is None else read_graph(adata, neighbors_key, self._order)
         if self.settings.zinb_weight:
+            genes, n_genes = self.recipe.genes, self.settings.n_top_genes
             self._counts = read_training_counts(
-                adata, counts_layer, self._order, self.recipe.genes, setup_args(self), self.settings.n_top_genes
+                adata, counts_layer, self._order, genes, setup_args(self), n_genes, self._input
             )
             self._n_counts = self._counts.matrix.shape[1]
+        self._input = None
         n_cells, n_genes = self._matrix.shape
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
         components = fit_projection(self._projection, self._matrix, self._seed("components"))
@@ -269,7 +270,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = make_refresh(module, batches, settings, n_epochs, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
-        precision = "32-true" if precision == "auto" else precision
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
             self._matrix.shape[0],
@@ -300,7 +300,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 max_epochs=n_epochs,
                 accelerator=accelerator,
                 devices=devices,
-                precision=precision,
+                precision="32-true" if precision == "auto" else precision,
                 **trainer_kwargs,
             )
             history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
