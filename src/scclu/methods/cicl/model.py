@@ -52,8 +52,7 @@ class CICL(ClusteringModel):
     n_top_genes
         Number t of highly variable genes; all genes are used if there are fewer. Default 2000; paper 500.
     n_layers, n_heads, n_hidden
-        Number of encoder layers, number of attention heads, and width of the layers. Default 2, 2, 128; paper 4, 2,
-        1024.
+        Numbers of encoder layers and attention heads, and width of the layers. Default 2, 2, 128; paper 4, 2, 1024.
     attention
         ``"cell"`` attends within each cell, so that its embedding does not depend on other cells. ``"batch"`` attends
         across the cells of a minibatch (Eq. 3-4), so that it does. Default ``"cell"``; paper ``"batch"``.
@@ -74,8 +73,8 @@ class CICL(ClusteringModel):
         The embedding consists of this number of principal components of the encoder's output and as many of its input;
         0 uses the encoder's output H itself. Default 20; paper 0.
     cluster_method
-        Final clustering of the embedding: ``"consensus"`` of Gaussian mixtures and K-means, or ``"kmeans"``. Default
-        ``"consensus"``; paper ``"kmeans"``.
+        Final clustering: ``"consensus"`` of mixtures and K-means, or ``"kmeans"``. Default ``"consensus"``; paper
+        ``"kmeans"``.
     random_state
         Random seed; the global random states of numpy and torch are neither used nor changed.
 
@@ -207,8 +206,7 @@ class CICL(ClusteringModel):
         n_snapshots
             Number of snapshots of embedding and clusters to store in ``snapshots_``
             (:class:`~scclu.model.Snapshots`): 0, or at least 2 (before training, after it, and at evenly spaced
-            epochs). Each takes a clustering of all cells. Snapshots do not change the results and are not saved by
-            :meth:`save`.
+            epochs). Each clusters all cells. Snapshots do not change the results, and :meth:`save` leaves them out.
         checkpoint_dir
             Directory for checkpoints that allow training to resume. The same call on the same cells, also in another
             process, resumes at the last saved epoch and gives the same result. Saving takes at most a twentieth of the
