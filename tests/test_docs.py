@@ -1,4 +1,4 @@
-"""The examples in docstrings, in the README and in the user guide run as they are printed."""
+"""Runs the examples in docstrings, in the README and on the pages of the documentation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_docstrings(name):
     assert results.failed == 0
 
 
-# the marker lists of the page name genes that the small data lack
+# some genes in the marker lists are not in the small dataset
 @pytest.mark.filterwarnings("ignore:.*markers are not among:UserWarning")
 @pytest.mark.parametrize("page", PAGES)
 def test_pages(page, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The tutorials run from a clean state, and are stored as they ran."""
+"""Tests that the tutorials run in a new kernel and are stored with the outputs of such a run."""
 
 from __future__ import annotations
 

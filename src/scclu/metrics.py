@@ -145,8 +145,12 @@ class ClassificationReport:
     ----------
     accuracy
         Share of correctly classified cells.
-    precision, recall, f1
-        Macro averages: unweighted means over the true classes.
+    precision
+        Macro average: unweighted mean of the precision over the true classes.
+    recall
+        Macro average of the recall.
+    f1
+        Macro average of the F1 score.
     per_class
         Table with ``"precision"``, ``"recall"``, ``"f1"`` and ``"n_cells"`` of each true class.
     confusion

@@ -70,8 +70,8 @@ class CICL(ClusteringModel):
         The embedding is as many principal components of the encoder's output beside as many of its input; 0 is the
         encoder's output H itself, as in the paper.
     cluster_method
-        How the embedding is clustered at the end: ``"consensus"`` of Gaussian mixtures and K-means
-        (:func:`scclu.cluster.consensus`), or ``"kmeans"`` as in the paper.
+        How the embedding is clustered at the end: ``"consensus"`` of Gaussian mixtures and K-means, or
+        ``"kmeans"`` as in the paper.
     random_state
         Seed of everything random; the global state of numpy and torch is neither used nor changed.
 
