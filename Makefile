@@ -1,5 +1,6 @@
 # make demo  sets up an environment and clusters 700 real cells
-# make test  sets up an environment and passes the tests
+# make test  sets up an environment and runs the tests, except the slow ones
+# make test-all  sets up an environment and runs all tests
 # make docs  sets up an environment and builds the documentation into docs/_build/html
 # make tutorials  sets up an environment, executes the notebooks in tutorials and stores their outputs
 # make dist  builds the wheel and the sdist into dist, and checks them
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs tutorials dist clean
+.PHONY: demo test test-all lint docs tutorials dist clean
 .DELETE_ON_ERROR:
 
 # the environment is made again when the interpreter or the dependencies change
@@ -25,9 +26,14 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/python -m scclu demo
 
+# one thread for each process, since the processes share the cores
+PYTEST = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
 test: $(STAMP)
-	# one thread for each process, since the processes share the cores
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+	$(PYTEST) -m "not slow"
+
+test-all: $(STAMP)
+	$(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -22,6 +22,8 @@ MODULES = sorted(
 PAGES = ["README.md"] + sorted(
     f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if "```python\n" in path.read_text()
 )
+# their examples train several models with the default settings
+SLOW = ("docs/scsiameseclu.md", "docs/reproducibility.md")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -33,7 +35,9 @@ def test_docstrings(name):
 
 # some genes in the marker lists are not in the small dataset
 @pytest.mark.filterwarnings("ignore:.*markers are not among:UserWarning")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in SLOW else page for page in PAGES]
+)
 def test_pages(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
+QUICKEST = "annotate-classify"
 MACHINE = re.compile(r"/(home|root|tmp|usr|work|Users|private|var)/|[A-Z]:\\\\", re.ASCII)
 
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -65,7 +66,11 @@ def test_listed_on_the_page(path):
     assert f"]({path.name})" in (path.parent / "index.md").read_text()
 
 
-@by_name
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem == QUICKEST else pytest.param(path, marks=pytest.mark.slow) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_runs_from_a_clean_state(path, monkeypatch):
     for package in ("nbclient", "ipykernel"):
         pytest.importorskip(package, reason=f"{package} executes the tutorials; it is in the dependency group test")

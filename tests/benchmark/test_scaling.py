@@ -56,6 +56,7 @@ def test_written_counts_are_the_same(tmp_path):
     assert written.var_names.equals(expected.var_names)
 
 
+@pytest.mark.slow
 def test_scale_writes_a_table_and_a_figure(tmp_path, capsys):
     assert main(["benchmark", "scale", "--cells", "500", "--genes", "1000", "--out", str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "scaling.csv")

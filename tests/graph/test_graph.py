@@ -165,11 +165,13 @@ def test_nearest_cells(cells):
         nearest_cells(cells, cells, 301)
 
 
+@pytest.mark.slow
 def test_knn_approximate_agrees(cells):
     exact, near = pearson_knn(cells, 10), pearson_knn(cells, 10, exact_limit=10)
     assert exact.multiply(near).nnz / exact.nnz > 0.95
 
 
+@pytest.mark.slow
 def test_nearest_cells_approximate_agrees(cells):
     """Of new cells, whose search compares fewer than that among the cells themselves."""
     reference, new = cells[100:].astype(np.float32), cells[:100].astype(np.float32)

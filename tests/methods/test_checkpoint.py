@@ -10,11 +10,10 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 
-import scclu.methods._checkpoints as checkpoint
 import training_process
 from conftest import simulated_counts
 from scclu.data.matrix import read_matrix
-from scclu.methods import _checkpoints as files
+from scclu.methods import _checkpoints
 from scclu.methods.cicl.model import CICL
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 
@@ -80,7 +79,7 @@ def assert_same(model, other):
 
 @pytest.fixture
 def every_epoch(monkeypatch):
-    monkeypatch.setattr(checkpoint, "_SHARE", np.inf)
+    monkeypatch.setattr(_checkpoints, "_SHARE", np.inf)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -88,8 +87,10 @@ def test_stopped_training(name, tmp_path, every_epoch, monkeypatch):
     """Trainings stopped at a step of each epoch and phase that go on to the bit as one that was not"""
     whole = train(make(name), name)
     taken_up = []
-    set_random_states = checkpoint.set_random_states
-    monkeypatch.setattr(checkpoint, "set_random_states", lambda states: (taken_up.append(1), set_random_states(states)))
+    set_random_states = _checkpoints.set_random_states
+    monkeypatch.setattr(
+        _checkpoints, "set_random_states", lambda states: (taken_up.append(1), set_random_states(states))
+    )
     for steps in range(1, 30, 4) if name == "scsiameseclu" else range(1, 12, 2):
         stop(name, tmp_path, steps)
         assert_same(train(make(name), name, checkpoint_dir=tmp_path), whole)
@@ -119,7 +120,7 @@ def test_digest_of_cells_on_disk(tmp_path):
     backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     matrix = read_matrix(backed, by_block=True)[0]
     others = [matrix.reordered(np.arange(matrix.shape[0])[::-1]), matrix.transformed(lambda block: 2 * block, 60)]
-    assert len({files.data_digest(other) for other in (matrix, matrix, *others)}) == 3
+    assert len({_checkpoints.data_digest(other) for other in (matrix, matrix, *others)}) == 3
     backed.file.close()
 
 
@@ -187,7 +188,7 @@ def test_disk_full(tmp_path, every_epoch, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "write_model", full)
+    monkeypatch.setattr(_checkpoints, "write_model", full)
     with pytest.warns(UserWarning, match="No checkpoint could be written.*No space left on device.*goes on"):
         model = train(make("cicl"), "cicl", checkpoint_dir=tmp_path)
     assert model.is_trained
@@ -196,7 +197,7 @@ def test_disk_full(tmp_path, every_epoch, monkeypatch):
 def test_saving_is_a_small_share(tmp_path, monkeypatch):
     """A slow disk is written to seldom."""
     saves = []
-    monkeypatch.setattr(files, "write_model", lambda *_, **__: (saves.append(1), time.sleep(0.3)))
+    monkeypatch.setattr(_checkpoints, "write_model", lambda *_, **__: (saves.append(1), time.sleep(0.3)))
     train(make("cicl"), "cicl", checkpoint_dir=tmp_path, max_epochs=20)
     assert 1 <= len(saves) <= 3
 
@@ -210,8 +211,11 @@ def processes():
     return context
 
 
-@pytest.mark.parametrize("tool", training_process.ARGUMENTS)
-def test_killed_process(processes, tool, tmp_path):
+@pytest.mark.parametrize(
+    ("tool", "n_kills"),
+    [("cicl", 1), *(pytest.param(tool, 10, marks=pytest.mark.slow) for tool in training_process.ARGUMENTS)],
+)
+def test_killed_process(processes, tool, n_kills, tmp_path):
     """Trainings killed (SIGKILL) at random moments, which other processes take to the same clusters"""
 
     def start(name):
@@ -228,7 +232,7 @@ def test_killed_process(processes, tool, tmp_path):
     seconds, labels = time.monotonic() - begin, result.read_text()
     rng = np.random.default_rng(0)
     taken_up = 0
-    for n in range(10):
+    for n in range(n_kills):
         victim, result = start(n)
         if n % 2:
             victim.join(float(rng.uniform(0.1, 0.9)) * seconds)
@@ -244,9 +248,10 @@ def test_killed_process(processes, tool, tmp_path):
         process.join()
         assert process.exitcode == 0 and result.read_text() == labels
         assert list((tmp_path / str(n)).iterdir()) == []
-    assert taken_up >= 3
+    assert taken_up >= min(3, n_kills)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", training_process.ARGUMENTS)
 def test_processes_and_threads(processes, tool, tmp_path):
     """Processes of one and of two threads that give the same clusters for the same seed"""

@@ -33,6 +33,7 @@ def _growth(tool: str) -> float:
     return peak_memory() - before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is asked of Linux")
 @pytest.mark.parametrize("tool", ["cicl", "scsiameseclu"])
 def test_no_array_is_cells_by_cells(tool: str) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import scclu
-from conftest import QUICK, simulated_counts
+from conftest import QUICK, QUICK_SIAMESE, simulated_counts
 from scclu.methods.cicl.model import CICL
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 TOOLS = {
     "cicl": partial(scclu.tl.cicl, **QUICK),
-    "scsiameseclu": partial(scclu.tl.scsiameseclu, max_epochs=3, accelerator="cpu"),
+    "scsiameseclu": partial(scclu.tl.scsiameseclu, **QUICK_SIAMESE | {"max_epochs": 3}),
 }
 N_EPOCHS = {"cicl": 3, "scsiameseclu": 9}
 
@@ -57,7 +57,7 @@ def test_what_is_written(key, tmp_path):
 def test_cells_keep_their_order():
     """A snapshot is taken in the order of training, and handed out in the user's."""
     adata = simulated_counts(300, 200)
-    scclu.tl.cicl(adata, 3, max_epochs=30, n_hidden=64, accelerator="cpu", n_snapshots=4)
+    scclu.tl.cicl(adata, 3, max_epochs=30, n_hidden=64, cluster_method="kmeans", accelerator="cpu", n_snapshots=4)
     agreement = [scclu.metrics.ari(adata.obs["type"], labels) for labels in adata.uns["cicl"]["snapshots"]["clusters"]]
     assert min(agreement[1:]) > 0.8
 

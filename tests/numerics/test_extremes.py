@@ -128,9 +128,9 @@ def test_graph_losses():
 
 
 def test_zinb():
-    """ZINB likelihoods of counts up to 1e6, means from 0 to 1e6, dispersions from e^-20 to e^20"""
+    """ZINB likelihoods of counts up to 3e38, means from 0 to 1e6, dispersions from e^-20 to e^20"""
     for counts, mean, dispersion, dropout in itertools.product(
-        (0.0, 1.0, 1e6), (0.0, 1e-10, 1.0, 1e6), (-20.0, 0.0, 20.0), (-50.0, 0.0, 50.0)
+        (0.0, 1.0, 1e6, 3e38), (0.0, 1e-10, 1.0, 1e6), (-20.0, 0.0, 20.0), (-50.0, 0.0, 50.0)
     ):
         observed = torch.full((2, 3), counts)
         arguments = torch.full((2, 3), mean), torch.full((3,), dispersion), torch.full((2, 3), dropout)

@@ -12,7 +12,7 @@ import scanpy as sc
 from scipy import sparse
 
 import scclu
-from conftest import QUICK, simulated_counts
+from conftest import QUICK, QUICK_SIAMESE, simulated_counts
 from figure_checks import clustered
 from scclu.pl._figure import spread
 from scclu.pl._legends import free_place
@@ -147,7 +147,7 @@ def test_snapshots_of_other_cells():
 def test_results_of_the_tools(tool):
     """The made-up results of the other tests have the layout of real ones."""
     adata = simulated_counts()
-    settings = QUICK if tool is scclu.tl.cicl else {"max_epochs": 3, "accelerator": "cpu"}
+    settings = QUICK if tool is scclu.tl.cicl else QUICK_SIAMESE | {"max_epochs": 3}
     tool(adata, 3, n_snapshots=3, key_added="mine", **settings)
     phases = [ax.get_title() for ax in scclu.pl.history(adata, "mine", show=False)]
     assert phases == ["training"] if tool is scclu.tl.cicl else phases[:3] == ["expression", "graph", "joint"]
@@ -160,7 +160,7 @@ def test_results_of_the_tools(tool):
     scclu.pl.similarity(adata, "mine", show=False)
 
 
-@pytest.mark.parametrize("basis", ["umap", "tsne"])
+@pytest.mark.parametrize("basis", [pytest.param("umap", marks=pytest.mark.slow), "tsne"])
 def test_layouts(basis):
     adata = clustered()
     axes = scclu.pl.snapshots(adata, "cicl", basis=basis, n_cells=60, show=False)

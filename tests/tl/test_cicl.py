@@ -59,7 +59,7 @@ def test_bad_settings(adata, argument, value, message):
 
 def test_equals_the_lines_a_user_would_write(adata):
     CICL.setup_anndata(adata)
-    model = CICL(adata, 3, n_hidden=16, random_state=5)
+    model = CICL(adata, 3, n_hidden=16, cluster_method="kmeans", random_state=5)
     model.train(max_epochs=3, accelerator="cpu")
     other = simulated_counts()
     cicl(other, 3, random_state=5)
@@ -116,7 +116,7 @@ def test_identical_cells_warn_of_empty_clusters(adata):
     assert adata.uns["cicl"]["n_clusters"] == 1
 
 
-@pytest.mark.parametrize("real", ["pollen", "yan"])
+@pytest.mark.parametrize("real", [pytest.param("pollen", marks=pytest.mark.slow), "yan"])
 def test_real_data(data_dir, real):
     """Counts and RPKM; a bound that PCA + K-means on 500 genes does not reach by chance."""
     import anndata as ad

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from scclu import tl
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", [tl.cicl, tl.scsiameseclu])
 def test_wrongly_clustered_cells_have_less_confidence(data_dir, tool):
     adata = ad.read_h5ad(data_dir / "zheng_pbmc_purified9.h5ad")

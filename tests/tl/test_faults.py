@@ -33,8 +33,8 @@ CALLS = {
 STEPS = {
     "cicl": [
         "recipe.fit",
-        "cicl._new_module",
-        "runner.resolve_precision",
+        "model._new_module",
+        "_trainer.resolve_precision",
         "plan.training_step",
         "kmeans.kmeans",
         "_write.write_results",
@@ -42,13 +42,12 @@ STEPS = {
     "scsiameseclu": [
         "recipe.fit",
         "knn.pearson_knn",
-        "runner.resolve_precision",
-        "phase.training_step",
+        "_trainer.resolve_precision",
+        "phases.training_step",
         "refresh.__call__",
         "_write.write_results",
     ],
 }
-N_FAULTS = 40
 
 
 def cluster(tool, adata):
@@ -96,16 +95,14 @@ def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
 
-def places(names, steps):
-    """Calls at which faults are made: those of the steps, then any others."""
-    chosen = []
-    for step in steps:
-        at = [i for i, name in enumerate(names) if name == step]
-        assert at, f"no {step} among the calls"
-        chosen += [at[0], at[len(at) // 2], at[-1]]
+def places(names, steps, n_faults):
+    """Calls at which faults are made: the first ones of the steps, their middle and last ones, then any others."""
+    calls = [[i for i, name in enumerate(names) if name == step] for step in steps]
+    assert all(calls), f"not all of {steps} are among the calls"
+    chosen = [at[0] for at in calls] + [at[len(at) // 2] for at in calls] + [at[-1] for at in calls]
     rng = np.random.default_rng(0)
     others = rng.permutation(len(names)).tolist()
-    return list(dict.fromkeys([*chosen, *others]))[:N_FAULTS]
+    return list(dict.fromkeys([*chosen, *others]))[:n_faults]
 
 
 def surroundings():
@@ -131,9 +128,10 @@ def surroundings():
     }
 
 
+@pytest.mark.parametrize("n_faults", [6, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("tool", CALLS)
-def test_faults(tool):
-    """Interrupts (Ctrl-C) and exceptions at steps of preparation, of each phase of training, clustering and writing"""
+def test_faults(tool, n_faults):
+    """Interrupts (Ctrl-C) and exceptions in preparation, in each phase of training, in clustering and in writing."""
     reference = simulated_counts(60, 30)
     cluster(tool, reference)
     with Watch() as seen:
@@ -141,7 +139,7 @@ def test_faults(tool):
     adata = simulated_counts(60, 30)
     before, around = snapshot(adata), surroundings()
     faults = [(press_ctrl_c, KeyboardInterrupt), (fail, InjectedError)]
-    for n, at in enumerate(places(seen.names, STEPS[tool])):
+    for n, at in enumerate(places(seen.names, STEPS[tool], n_faults)):
         fault, error = faults[n % 2]
         with pytest.raises(error), Watch(at, fault):
             cluster(tool, adata)

@@ -13,7 +13,6 @@ from input_checks import METHODS, K, assert_plain_result, cells, dask_array, ext
 from shared_checks import snapshot
 
 pytestmark = [
-    pytest.mark.usefixtures("no_training"),
     # names that are not unique are what is tested
     pytest.mark.filterwarnings("ignore:.*names are not unique:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*Transforming to str index"),
@@ -137,6 +136,7 @@ STATES = {
 }
 
 
+@pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", STATES)
 def test_states(name, method):
@@ -192,7 +192,7 @@ def test_earlier_results(name, view, method, tmp_path):
     if view:
         adata = _twice(adata)[:24] if name != "colours of gone categories" else adata[:]
     run(method, adata)
-    assert_plain_result(adata, method)
+    assert_plain_result(adata, method, trained=True)
     assert set(adata.uns[method]) == {"params", "n_clusters", "n_clusters_source", "history"}
     assert len(adata.uns.get(f"{method}_colors", [""] * K)) == adata.obs[method].nunique()
     adata.write_h5ad(tmp_path / "cells.h5ad")

@@ -17,12 +17,12 @@ import anndata as ad
 import pytest
 
 import scclu
-from conftest import QUICK, simulated_counts
+from conftest import QUICK, QUICK_SIAMESE, simulated_counts
 from scclu.methods._randomness import one_at_a_time
 from scclu.tl import _write
 from shared_checks import assert_equal_results, global_random_state, result
 
-ARGUMENTS = {"cicl": QUICK, "scsiameseclu": {"max_epochs": 2, "accelerator": "cpu"}}
+ARGUMENTS = {"cicl": QUICK, "scsiameseclu": QUICK_SIAMESE}
 # other seeds, so that one call's random numbers would show in another's
 CALLS = [("cicl", 1, 3), ("cicl", 2, None), ("scsiameseclu", 3, 3), ("cicl", 4, 4), ("scsiameseclu", 5, None)]
 
@@ -44,6 +44,7 @@ def test_threads():
         assert_equal_results(ours, expected)
 
 
+@pytest.mark.slow
 def test_processes(tmp_path):
     """Processes at once, each with the result that it has alone."""
     given = tmp_path / "in.h5ad"
@@ -103,6 +104,7 @@ print(resident_mb() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux' /proc")
 @pytest.mark.parametrize("method", ARGUMENTS)
 def test_memory(method):

@@ -9,11 +9,11 @@ from scipy import sparse
 
 import scclu
 import shared_checks
-from conftest import simulated_counts
+from conftest import QUICK_SIAMESE, simulated_counts
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 KEY = "scsiameseclu"
-run = partial(scclu.tl.scsiameseclu, max_epochs=2, accelerator="cpu")
+run = partial(scclu.tl.scsiameseclu, **QUICK_SIAMESE)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_bad_graph(change, message):
 
 def test_equals_the_lines_a_user_would_write(adata):
     ScSiameseClu.setup_anndata(adata)
-    model = ScSiameseClu(adata, 3, random_state=5)
+    model = ScSiameseClu(adata, 3, gene_hidden=(16,), graph_hidden=(16,), cluster_method="assignment", random_state=5)
     model.train(max_epochs=2, accelerator="cpu")
     other = simulated_counts()
     run(other, 3, random_state=5)
@@ -211,7 +211,7 @@ def test_identical_cells_warn_of_empty_clusters(adata):
     assert adata.uns[KEY]["n_clusters"] == 1
 
 
-@pytest.mark.parametrize("real", ["pollen", "mouse_bladder_top2000"])
+@pytest.mark.parametrize("real", ["pollen", pytest.param("mouse_bladder_top2000", marks=pytest.mark.slow)])
 def test_real_data(data_dir, real):
     import anndata as ad
 

@@ -34,6 +34,7 @@ _SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(_SCRIPT.format(call=_CALL)))
     paths = [str(Path(__file__).parents[2]), *sys.path]

@@ -20,9 +20,10 @@ def make(adata, n_clusters=3, **kwargs):
     return CICL(adata, n_clusters, **{"n_hidden": 16, **kwargs})
 
 
-@pytest.fixture
-def trained(adata):
-    model = make(adata)
+@pytest.fixture(scope="module")
+def trained():
+    """A trained model of the cells of `adata`, which no test changes."""
+    model = make(simulated_counts())
     model.train(max_epochs=3, accelerator="cpu", enable_progress_bar=False)
     return model
 
@@ -158,10 +159,6 @@ def test_paper_preset_is_table_2():
     assert (settings.cluster_weight, settings.dof, settings.temperature) == (0.1, 1.0, 0.5)
     model.train(max_epochs=1, accelerator="cpu")
     assert np.isfinite(model.history["loss"]["loss"]).all()
-
-
-def test_pseudo_labels_do_not_come_from_gradients(trained):
-    assert not trained.module.centroids.requires_grad
 
 
 def test_bfloat16_autocast_trains(adata):

@@ -170,6 +170,10 @@ def transport_loss(target: Tensor, log_assignment: Tensor) -> Tensor:
     return torch.sum(torch.xlogy(target, target) - target * log_assignment) / len(target)
 
 
+# the log-likelihood of larger counts and means exceeds the range of float32
+_MAX_COUNT = 1e30
+
+
 def zinb_loss(
     counts: torch.Tensor, mean: torch.Tensor, log_dispersion: torch.Tensor, dropout_logit: torch.Tensor
 ) -> torch.Tensor:
@@ -194,12 +198,13 @@ def zinb_loss(
     """
     eps = 1e-8
     theta = log_dispersion.exp()
+    mean = mean.clamp_max(_MAX_COUNT)
     log_theta_mean = torch.log(theta + mean + eps)
     log_zero = theta * (torch.log(theta + eps) - log_theta_mean)
     soft = softplus(-dropout_logit)
     cell, gene = torch.nonzero(counts > 0, as_tuple=True)
     total = (softplus(log_zero - dropout_logit) - soft).sum()
-    count, theta_at = counts[cell, gene], theta[gene]
+    count, theta_at = counts[cell, gene].clamp_max(_MAX_COUNT), theta[gene]
     zero_at, logit_at, soft_at = log_zero[cell, gene], dropout_logit[cell, gene], soft[cell, gene]
     norm = torch.lgamma(count + theta_at) - torch.lgamma(theta_at) - torch.lgamma(count + 1.0)
     positive = zero_at + count * (torch.log(mean[cell, gene] + eps) - log_theta_mean[cell, gene]) + norm
