@@ -8,6 +8,7 @@ from conftest import simulated_counts
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 from scclu.methods.scsiameseclu.phases import PhasePlan
+from scclu.methods.scsiameseclu.refresh import make_refresh
 from shared_checks import check_interrupted_training_keeps_the_model
 
 
@@ -51,7 +52,7 @@ def test_each_phase_has_a_progress_bar_on_stderr(adata, capsys):
 def test_few_refreshes_in_a_pass(adata, batch_size):
     model = make(adata)
     batches = model._make_batches(batch_size)
-    every = model._make_refresh(model.module, batches, n_epochs=40).every
+    every = make_refresh(model.module, batches, model.settings, n_epochs=40, seed=0).every
     assert batches.n_batches / (every * EPOCH_STEPS) <= 6
     assert every == 1 or batches.n_batches / (every * EPOCH_STEPS) >= 3
 

@@ -32,7 +32,7 @@ from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
 from scclu.methods.scsiameseclu.phases import NoiseState, run_phases
-from scclu.methods.scsiameseclu.refresh import JointRefresh, embed_whole
+from scclu.methods.scsiameseclu.refresh import embed_whole, make_refresh
 from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings, check_settings
 
 logger = logging.getLogger(__name__)
@@ -260,7 +260,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         module = self._new_module()  # the old network is kept until training succeeds
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
-        refresh = self._make_refresh(module, batches, n_epochs)
+        refresh = make_refresh(module, batches, settings, n_epochs, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self._seed("snapshots"))
         precision = "32-true" if precision == "auto" else precision
         logger.info(
@@ -330,21 +330,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             counts=self._counts,
             n_counted=settings.n_counted,
             seed=self._seed("batches"),
-        )
-
-    def _make_refresh(self, module: ScSiameseCluModule, batches: GraphBatches, n_epochs: int) -> JointRefresh:
-        settings = self.settings
-        return JointRefresh(
-            module,
-            batches,
-            edge_drop=settings.edge_drop,
-            sharpness=settings.sharpness,
-            fine_clusters=settings.fine_clusters,
-            temper=settings.temper,
-            warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
-            # a refresh embeds all cells, so it runs about four times per pass over the cells
-            every=max(1, round(batches.n_batches / (4 * EPOCH_STEPS))),
-            seed=self._seed("clusters"),
         )
 
     # -- new cells ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from scipy import sparse
 
 from scclu.cluster.final import by_size
 from scclu.cluster.tempered_ward import tempered_ward
-from scclu.methods.scsiameseclu.batches import GraphBatches
+from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
 from scclu.methods.scsiameseclu.edges import drop_weak_edges
 from scclu.methods.scsiameseclu.module import ScSiameseCluModule
+from scclu.methods.scsiameseclu.settings import ScSiameseCluSettings
 from scclu.methods.scsiameseclu.transport import transport_target
 
 
@@ -145,3 +147,21 @@ class JointRefresh:
         )
         self._log_scaling = plan.log_scaling
         self.batches.target = plan.plan.float()
+
+
+def make_refresh(
+    module: ScSiameseCluModule, batches: GraphBatches, settings: ScSiameseCluSettings, n_epochs: int, seed: int
+) -> JointRefresh:
+    """Create the refresh of a joint phase of `n_epochs` epochs."""
+    return JointRefresh(
+        module,
+        batches,
+        edge_drop=settings.edge_drop,
+        sharpness=settings.sharpness,
+        fine_clusters=settings.fine_clusters,
+        temper=settings.temper,
+        warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
+        # a refresh embeds all cells, so it runs about four times per pass over the cells
+        every=max(1, round(batches.n_batches / (4 * EPOCH_STEPS))),
+        seed=seed,
+    )
