@@ -88,9 +88,11 @@ def test_stopped_training(name, all_steps, tmp_path, every_epoch, monkeypatch):
     """Trainings stopped at steps of each epoch and phase continue to the bits of one that was not stopped."""
     whole = train(make(name), name)
     taken_up = []
-    set_random_states = _checkpoints.set_random_states
+    begin = _checkpoints.Checkpoint.begin
     monkeypatch.setattr(
-        _checkpoints, "set_random_states", lambda states: (taken_up.append(1), set_random_states(states))
+        _checkpoints.Checkpoint,
+        "begin",
+        lambda self, plan: (taken_up.append(1) if self._state else None, begin(self, plan))[1],
     )
     last = 29 if name == "scsiameseclu" else 11
     for steps in range(1, last + 1, last // 7 + 1) if all_steps else (last // 2, last):
@@ -145,12 +147,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_training(tmp_path, every_epoch, change):
-    """It starts anew, says so, and leaves the other's checkpoint alone."""
+    """A new training starts, says so, and leaves the other's checkpoint alone."""
     stop("cicl", tmp_path, 6)
     (left,) = tmp_path.iterdir()
     kept = {path.name: path.read_bytes() for path in left.iterdir()}
     model, arguments = CHANGES[change]
-    with pytest.warns(UserWarning, match=f"checkpoints of other trainings only .{left.name}.: .*starts anew"):
+    with pytest.warns(UserWarning, match=f"checkpoints of other trainings only .{left.name}.: .*a new training starts"):
         train(make("cicl", **model), "cicl", checkpoint_dir=tmp_path, **arguments)
     assert {path.name: path.read_bytes() for path in left.iterdir()} == kept
     assert list(tmp_path.iterdir()) == [left]

@@ -19,7 +19,7 @@ import pytest
 
 import scclu
 from conftest import QUICK, QUICK_SIAMESE, simulated_counts
-from scclu.methods._randomness import one_at_a_time
+from scclu._process import one_at_a_time
 from scclu.tl import _write
 from shared_checks import assert_equal_results, global_random_state, result
 

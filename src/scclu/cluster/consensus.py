@@ -1,10 +1,9 @@
-"""Many partitions of an embedding, and the one that they agree on."""
+"""Consensus clustering: many partitions vote, and average linkage combines them."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,23 +11,22 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 
-from scclu.cluster.kmeans import one_thread
+from scclu._process import known_warnings_ignored
+from scclu._rng import child_seed, spawn_seeds
+from scclu.cluster.kmeans import limit_worker, one_thread
 from scclu.cluster.mixture import tied_mixture
+from scclu.data.components import fit_pca
 
-# every partition is fitted on this many cells where there are more, and the rest is assigned
-_REFERENCE_CELLS = 20_000
 _GROUPS = 300
 _POWERS = (0.25, 0.5, 0.75)
 _DIMENSIONS = (12, 15, 20)
 _KMEANS_POWERS = (0.0, 0.25)
-# votes are cast for K clusters and for fewer: a dominant type that K cuts in two is whole there
+# partitions into fewer than K clusters are less likely to split a dominant cell type
 _SHARES_OF_K = (0.7, 1.0)
-# the share of votes that count; the rest are those that agree least with the others
+# fraction of the votes that is kept; the votes that agree least with the others are discarded
 _KEPT = 0.6
-# how much later a cluster is cut for its size
+# exponent by which large branches of the tree are cut later
 _TEMPER = 0.2
 
 
@@ -40,58 +38,56 @@ def consensus(
     n_hidden: int | None = None,
     others: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
-    """The partition that Gaussian mixtures and K-means agree on.
+    """Consensus of Gaussian mixtures and K-means.
 
-    No single clustering is right for all data: K-means cuts a dominant type in two, mixtures of one covariance
-    follow elongated types, and a cell far from the origin counts for more or less as its row is scaled. So nine
-    mixtures with a shared covariance (three row scalings x three numbers of principal components) and two K-means
-    vote, each for K clusters and for 0.7 K (rounded up), and as many for each further representation of the same
-    cells. The two fifths of the votes that agree least with the others (by mean adjusted Rand index) are left out.
-    Cells with like votes are gathered in at most 300 groups, and average linkage on the share of votes that two
-    groups have in common (co-association) makes their tree. It is cut from its root into `n_clusters`, each time where
-    the height, times the number of cells below to the power -0.2, is largest, and never into one cell. Time and memory
-    are linear in the number of cells.
+    No single clustering is right for all data: K-means splits a dominant cell type, mixtures with one covariance follow
+    elongated types, and the scaling of rows determines the influence of cells far from the origin. For each
+    representation, nine mixtures with a shared covariance (three row scalings times three numbers of principal
+    components) and two K-means vote, each with K clusters and with 0.7 K (rounded up). The two fifths of the votes with
+    the lowest mean adjusted Rand index to all votes are discarded. Cells with similar votes form at most 300 groups,
+    and average linkage on the fraction of votes that two groups have in common (co-association) gives a tree. The tree
+    is cut from its root into `n_clusters`, at each step where the height times the number of cells to the power of -0.2
+    is largest, and never into single cells. Time and memory are linear in the number of cells.
 
     Parameters
     ----------
     embedding
         ``(n_cells, n_dims)``; cells in random order.
     n_clusters
-        K.
+        Number of clusters.
     random_state
-        Seed.
+        Random seed.
     n_hidden
-        The columns from here on, which are scaled row by row as x / ||x||^power before clustering; ``None`` scales all.
+        Number of leading columns that are not scaled. The others are scaled by rows as x / ||x||^power before
+        clustering; ``None`` scales all columns.
     others
-        Further representations, ``(n_cells, n_dims)`` each; all their columns are scaled.
+        Further representations of the same cells, ``(n_cells, n_dims)`` each; all their columns are scaled.
 
     Returns
     -------
     Labels ``(n_cells,)`` int.
     """
-    views = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
+    representations = [(embedding, n_hidden or 0), *((other, 0) for other in others)]
     numbers = [math.ceil(share * n_clusters) for share in _SHARES_OF_K]
-    # no number of dimensions: K-means
+    # None as number of dimensions stands for K-means
     kinds = [*itertools.product(_POWERS, _DIMENSIONS), *((power, None) for power in _KMEANS_POWERS)]
-    # scikit-learn takes seeds below 2^32
-    seeds = ((100 * random_state + i) % 2**32 for i in itertools.count())
-    # a vote is too small to gain from threads, but a few run beside each other; they share the interpreter's lock
-    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=one_thread)
-    with one_thread(), warnings.catch_warnings(), pool:
-        # fewer distinct cells than clusters: the vote decides
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        votes = np.column_stack([*pool.map(_vote, itertools.product(views, numbers, kinds), seeds)])
-        return _join(votes, n_clusters, random_state)
+    cast = list(itertools.product(representations, numbers, kinds))
+    seeds = spawn_seeds(child_seed(random_state, "votes"), len(cast))
+    # one vote is too small for several threads, so a few votes run at the same time
+    pool = ThreadPoolExecutor(min(4, torch.get_num_threads()), initializer=limit_worker)
+    with one_thread(), known_warnings_ignored.held(), pool:
+        votes = np.column_stack([*pool.map(_vote, cast, seeds)])
+        return _join(votes, n_clusters, child_seed(random_state, "groups"))
 
 
 def _vote(cast: tuple[tuple[np.ndarray, int], int, tuple[float, int | None]], seed: int) -> np.ndarray:
     (embedding, n_hidden), n_clusters, (power, n_dims) = cast
     scaled = scale_rows(embedding, power, n_hidden)
-    # a thread has floating-point settings of its own; identical cells have no variance to divide by
+    # numpy's error state belongs to the thread; equal cells have no variance to divide by
     with np.errstate(invalid="ignore"):
         if n_dims:
             return _mixture(scaled, n_clusters, n_dims, seed)
-        return KMeans(n_clusters, n_init=3, random_state=seed).fit(scaled[:_REFERENCE_CELLS]).predict(scaled)
+        return KMeans(n_clusters, n_init=3, random_state=seed).fit_predict(scaled)
 
 
 def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray:
@@ -105,22 +101,20 @@ def scale_rows(embedding: np.ndarray, power: float, n_hidden: int) -> np.ndarray
 
 def _mixture(values: np.ndarray, n_clusters: int, n_dims: int, seed: int) -> np.ndarray:
     """Assignment by a Gaussian mixture with one covariance, on principal components."""
-    reference = values[:_REFERENCE_CELLS]
-    pca = PCA(min(n_dims, reference.shape[1], len(reference) - 1), random_state=seed).fit(reference)
-    components = pca.transform(values).astype(np.float64)
-    return tied_mixture(components[:_REFERENCE_CELLS], components, n_clusters, seed)
+    components = fit_pca(values, n_dims, seed).transform(values).astype(np.float64)
+    return tied_mixture(components, components, n_clusters, seed)
 
 
 def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """Average linkage on the co-association of groups of cells with like votes."""
-    agreement = _agreement(_one_hot(votes[:_REFERENCE_CELLS]), votes.shape[1])
+    """Average linkage on the co-association of groups of cells with similar votes."""
+    agreement = _agreement(_one_hot(votes), votes.shape[1])
     votes = votes[:, np.sort(np.argsort(-agreement, kind="stable")[: max(1, round(_KEPT * votes.shape[1]))])]
     n_cells, n_votes = votes.shape
     _, group = np.unique(votes, axis=0, return_inverse=True)
     one_hot = _one_hot(votes)
     if group.max() >= _GROUPS:
         model = MiniBatchKMeans(_GROUPS, init=_start, random_state=seed, n_init=1, batch_size=1024)
-        group = model.fit(one_hot[:_REFERENCE_CELLS]).predict(one_hot)
+        group = model.fit_predict(one_hot)
     _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
     member = sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(len(sizes), n_cells))
     share = (member @ one_hot).toarray() / sizes[:, None]
@@ -128,7 +122,7 @@ def _join(votes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
 
 
 def _start(one_hot: sparse.csr_matrix, n_groups: int, random_state: np.random.RandomState) -> np.ndarray:
-    # scikit-learn's own k-means++, which would turn float32 into float64 anew for each centroid
+    # scikit-learn's k-means++ would convert float32 to float64 for each centroid
     return kmeans_plusplus(one_hot.astype(np.float64), n_groups, random_state=random_state)[0]
 
 
@@ -144,7 +138,7 @@ def _one_hot(votes: np.ndarray) -> sparse.csr_matrix:
 
 
 def _agreement(one_hot: sparse.csr_matrix, n_votes: int) -> np.ndarray:
-    """Mean adjusted Rand index of each vote with all, ``(n_votes,)``."""
+    """Mean adjusted Rand index of each vote with all votes, ``(n_votes,)``."""
     n_cells = one_hot.shape[0]
     # the contingency tables of all pairs of votes are blocks of one product
     tables = (
@@ -162,11 +156,11 @@ def _agreement(one_hot: sparse.csr_matrix, n_votes: int) -> np.ndarray:
 def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) -> np.ndarray:
     """Average linkage of groups that stand for `sizes` cells each, cut into `n_clusters` of two cells or more.
 
-    The tree is cut from its root down, where h W^-0.2 is largest: h is the mean distance between the two sides of a
-    node and W the number of its cells. Votes cut a dominant type here and there, so that its halves are far apart; a
-    small type is seldom cut by them. Cut by h alone, the former may be two clusters and the latter part of another.
-    A cell that is like no other would be cut off first and take a cluster from a type; it goes to the nearest cluster
-    instead. Where there are too few groups for that, cells alone count as clusters.
+    The tree is cut from its root down where h W^-0.2 is largest; h is the mean distance between the two sides of a node
+    and W its number of cells. Votes split a dominant cell type in different places, so that its parts are far apart,
+    whereas they rarely split a small type. With h alone, the former would be split before the latter is separated. A
+    single outlying cell would be cut off first; it is assigned to the nearest cluster instead. If there are too few
+    groups for that, single cells count as clusters.
 
     Parameters
     ----------
@@ -192,7 +186,7 @@ def average_linkage(distance: np.ndarray, sizes: np.ndarray, n_clusters: int) ->
 
 
 class _Tree:
-    """The tree of average linkage: its leaves are the groups, its other nodes the merges, the last one the root."""
+    """Tree of average linkage: the leaves are the groups, the other nodes the merges, and the last node is the root."""
 
     def __init__(self, distance: np.ndarray, sizes: np.ndarray) -> None:
         self.n_leaves = len(sizes)
@@ -215,7 +209,7 @@ class _Tree:
             node[i] = len(self.sides) - 1
 
     def cut(self, n_clusters: int, smallest: int) -> np.ndarray:
-        """Labels of the leaves, -1 for those cut off with fewer than `smallest` cells; fewer clusters where need be."""
+        """Labels of the leaves; -1 for branches of fewer than `smallest` cells. May return fewer than `n_clusters`."""
         labels = np.zeros(self.n_leaves, int)
         forks = self._fork(len(self.sides) - 1, 0, smallest)
         for new in range(1, n_clusters):
@@ -231,7 +225,7 @@ class _Tree:
         return labels
 
     def _fork(self, node: int, label: int, smallest: int) -> list[tuple[float, int, int]]:
-        """Where cluster `label` would be cut next, and how soon; nothing where it cannot be."""
+        """Next cut of cluster `label` with its priority; empty if it cannot be cut."""
         while self.sides[node]:
             lesser, greater = self.sides[node]
             if self.weight[lesser] >= smallest:

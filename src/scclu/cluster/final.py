@@ -1,4 +1,4 @@
-"""How the embedding is clustered at the end."""
+"""Final clustering of an embedding: consensus or K-means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from scclu.cluster.consensus import consensus
 from scclu.cluster.kmeans import kmeans
 
-# a consensus is found on this many cells where there are more, and the rest assigned
+# with more cells, the consensus is computed on a sample of this size and the other cells are assigned
 REFERENCE_CELLS = 20_000
 _N_NEIGHBORS = 15
 
@@ -21,7 +21,7 @@ def _kmeans(embedding: np.ndarray, n_clusters: int, *, random_state: int, **_: o
 
 
 def _consensus(embedding: np.ndarray, n_clusters: int, *, others: Sequence[np.ndarray], **options: Any) -> np.ndarray:
-    """The consensus of a reference; where there are more cells, the vote of neighbours for all, to treat all alike."""
+    """Consensus of a sample; if there are more cells, all of them are assigned by a vote of their neighbours."""
     reference = embedding[:REFERENCE_CELLS]
     labels = consensus(reference, n_clusters, others=[other[:REFERENCE_CELLS] for other in others], **options)
     return labels if len(embedding) == len(reference) else vote_of_neighbors(reference, labels, embedding)
@@ -46,15 +46,15 @@ def partition(
     embedding
         ``(n_cells, n_dims)``; cells in random order.
     n_clusters
-        K.
+        Number of clusters.
     method
         A key of :data:`CLUSTER_METHODS`.
     random_state
-        Seed.
+        Random seed.
     n_hidden
-        Columns that come from a network; those after them are components of its input.
+        Number of leading columns that come from a network; the others are components of its input.
     others
-        Further representations, which vote in a consensus: of all cells, or of the first :data:`REFERENCE_CELLS`.
+        Further representations that vote in a consensus, of all cells or of the first :data:`REFERENCE_CELLS`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 
 def vote_of_neighbors(reference: np.ndarray, labels: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """The cluster that most of a cell's nearest reference cells have.
+    """Assign cells to the cluster that is most frequent among their nearest reference cells.
 
     Parameters
     ----------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
+
+from scclu._process import SharedSetting, known_warnings_ignored
 
 # Number of products per iteration below which several threads are slower than one.
 _SERIAL_WORK = 5_000_000
@@ -21,9 +23,24 @@ def _threadpools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_thread() -> AbstractContextManager:
+def _limit_blas() -> Callable[[], Any]:
+    return _threadpools().limit(limits=1, user_api="blas").restore_original_limits
+
+
+# BLAS has one number of threads per process, OpenMP one per calling thread
+_one_blas_thread = SharedSetting(_limit_blas)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Context manager that limits the numerical libraries to one thread."""
-    return _threadpools().limit(limits=1)
+    with _one_blas_thread.held(), _threadpools().limit(limits=1, user_api="openmp"):
+        yield
+
+
+def limit_worker() -> None:
+    """Limit OpenMP to one thread in the calling thread, which is a worker of a pool."""
+    _threadpools().limit(limits=1, user_api="openmp")
 
 
 def kmeans(
@@ -62,8 +79,7 @@ def kmeans(
         random_state=random_state,
     )
     small = embedding.size * n_clusters < _SERIAL_WORK
-    with one_thread() if small else nullcontext(), warnings.catch_warnings():
-        # scikit-learn warns about fewer distinct cells than clusters; callers warn about empty clusters instead
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    # scikit-learn warns about fewer distinct cells than clusters; callers warn about empty clusters instead
+    with one_thread() if small else nullcontext(), known_warnings_ignored.held():
         labels = model.fit_predict(embedding)
     return labels, model.cluster_centers_.astype(np.float32, copy=False)

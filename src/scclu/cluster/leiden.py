@@ -9,6 +9,8 @@ import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
+from scclu._process import known_warnings_ignored, one_at_a_time
+
 
 def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> AnnData:
     """Neighbour graph of an embedding by :func:`scanpy.pp.neighbors`.
@@ -28,7 +30,7 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
     """
     graph = AnnData(embedding)
     n_neighbors = min(n_neighbors, len(embedding) - 1)
-    with warnings.catch_warnings():
+    with known_warnings_ignored.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap warns about threads and seeds
         sc.pp.neighbors(graph, n_neighbors=n_neighbors, use_rep="X", random_state=random_state)
     return graph
@@ -50,7 +52,7 @@ def leiden_communities(graph: AnnData, *, resolution: float = 1.0, random_state:
     -------
     Labels, ``(n_cells,)`` int; 0 is the largest community.
     """
-    with warnings.catch_warnings():
+    with known_warnings_ignored.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scanpy warns about its own defaults
         sc.tl.leiden(
             graph, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=random_state
@@ -58,6 +60,7 @@ def leiden_communities(graph: AnnData, *, resolution: float = 1.0, random_state:
     return graph.obs["leiden"].astype(int).to_numpy()
 
 
+@one_at_a_time
 def leiden_scan(
     embedding: np.ndarray, resolutions: Sequence[float], *, n_neighbors: int = 15, random_state: int = 0
 ) -> list[np.ndarray]:

@@ -1,23 +1,23 @@
-"""How many clusters an embedding has, found without labels."""
+"""Estimation of the number of clusters, without labels."""
 
 from __future__ import annotations
 
 import itertools
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
 
+from scclu._process import known_warnings_ignored
+from scclu._rng import child_seed, spawn_seeds
 from scclu.cluster.consensus import scale_rows
 from scclu.cluster.kmeans import one_thread
 from scclu.cluster.leiden import leiden_scan
 from scclu.cluster.mixture import tied_mixture
+from scclu.data.components import fit_pca
 
-# Leiden counts more communities, the more cells there are: a sample of one size makes its counts comparable
+# Leiden finds more communities in more cells; with samples of one size, its counts are comparable
 SAMPLE_CELLS = 1_500
 _RESOLUTIONS = (0.15, 0.6, 1.0)
 _DRAWS = 8
@@ -27,20 +27,20 @@ _N_DIMS = 15
 
 @dataclass(frozen=True)
 class NClustersEvidence:
-    """What speaks for a number of clusters.
+    """The estimated number of clusters and the evidence for it.
 
     Parameters
     ----------
     k
-        The number chosen.
+        Estimated number of clusters.
     leiden_k
         Leiden communities at resolution 1.
     leiden_range
         Leiden communities at resolutions 0.15 and 0.6, between which `k` was sought.
     table
-        One row a number of clusters tried: ``"k"``, ``"stability"``, ``"stability_sd"``, ``"silhouette"``.
+        One row per number of clusters that was tried: ``"k"``, ``"stability"``, ``"stability_sd"``, ``"silhouette"``.
     n_cells
-        Cells that were looked at.
+        Number of cells that were used.
     """
 
     k: int
@@ -51,23 +51,23 @@ class NClustersEvidence:
 
 
 def most_clusters(n_cells: int) -> int:
-    """The largest number of clusters that :func:`find_n_clusters` can try on so many cells."""
+    """Largest number of clusters that :func:`find_n_clusters` can try with this number of cells."""
     return max(2, int(_DRAW_SHARE * min(n_cells, SAMPLE_CELLS)))
 
 
 def find_n_clusters(
     embedding: np.ndarray, *, random_state: int, k_range: tuple[int, int] | None = None
 ) -> NClustersEvidence:
-    """The number of clusters that is best reproduced and best separated, among those that Leiden finds plausible.
+    """Estimate the number of clusters by stability and separation, within bounds that Leiden gives.
 
-    Leiden communities at a coarse resolution (0.15) and at a fine one (0.6) bound the search. For each k between them
-    Gaussian mixtures with a shared covariance are fitted to eight random draws of 80 % of the cells and assign all of
-    them. The score is their stability (mean adjusted Rand index of two of them) times their mean silhouette; the
-    highest wins, the lower k on a tie. Neither works alone: stability and silhouette are often highest at two or three
-    clusters, and Leiden says nothing about whether its communities would be found again.
+    The numbers of Leiden communities at a coarse (0.15) and a fine resolution (0.6) bound the search. For each k
+    between them, Gaussian mixtures with a shared covariance are fitted to eight random samples of 80 % of the cells and
+    assign all cells. The score of k is the stability (mean adjusted Rand index of pairs of fits) times the mean
+    silhouette. The highest score is chosen, and the smaller k on a tie. Without the bounds, stability and silhouette
+    are often highest at two or three clusters.
 
-    At most 1,500 cells are looked at, the first ones, so time does not depend on the number of cells. A type of
-    which there is one cell in a thousand is not found by this.
+    Only the first 1,500 cells are used, so that time does not depend on the number of cells. A cell type with one cell
+    in a thousand cannot be found.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def find_n_clusters(
     """
     values = _coordinates(embedding[:SAMPLE_CELLS])
     low, high = (2, most_clusters(len(values))) if k_range is None else k_range
-    coarse, fine, leiden_k = _leiden_counts(values, random_state)
+    coarse, fine, leiden_k = _leiden_counts(values, child_seed(random_state, "leiden"))
     start, stop = (int(np.clip(k, low, high)) for k in sorted((coarse, fine)))
     tried = range(start, stop + 1) if k_range is None else range(low, high + 1)
     table = pd.DataFrame(_score(values, tried, random_state))
@@ -96,32 +96,29 @@ def find_n_clusters(
 
 
 def _coordinates(values: np.ndarray) -> np.ndarray:
-    """Leading principal components, without the length of rows that the number of molecules of a cell gives them."""
+    """Leading principal components after scaling the rows, whose norm depends on the number of molecules of a cell."""
     centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     scaled = scale_rows(centered, 0.5, 0)
-    n_dims = min(_N_DIMS, scaled.shape[1], len(scaled) - 1)
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        return PCA(n_dims, svd_solver="full").fit_transform(scaled)
+    return fit_pca(scaled, _N_DIMS, random_state=0).transform(scaled)
 
 
 def _leiden_counts(values: np.ndarray, seed: int) -> list[int]:
     if len(values) < 3:
         return [2] * len(_RESOLUTIONS)
-    return [int(labels.max()) + 1 for labels in leiden_scan(values, _RESOLUTIONS, random_state=seed % 2**32)]
+    return [int(labels.max()) + 1 for labels in leiden_scan(values, _RESOLUTIONS, random_state=seed)]
 
 
 def _score(values: np.ndarray, tried: range, seed: int) -> list[dict[str, float]]:
     """Stability and silhouette of the mixtures at each k."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(child_seed(seed, "draws"))
     draws = [rng.permutation(len(values))[: max(2, int(_DRAW_SHARE * len(values)))] for _ in range(_DRAWS)]
     distance = pairwise_distances(values)
     np.fill_diagonal(distance, 0)  # not exactly so by rounding
+    seeds = spawn_seeds(child_seed(seed, "mixtures"), _DRAWS)
     rows = []
-    with one_thread(), np.errstate(invalid="ignore"), warnings.catch_warnings():
-        # fewer distinct cells than k: it shows as instability
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with one_thread(), np.errstate(invalid="ignore"), known_warnings_ignored.held():
         for k in tried:
-            found = [tied_mixture(values[draw], values, k, (seed + i) % 2**32) for i, draw in enumerate(draws)]
+            found = [tied_mixture(values[draw], values, k, each) for draw, each in zip(draws, seeds, strict=True)]
             agreement = [adjusted_rand_score(a, b) for a, b in itertools.combinations(found, 2)]
             rows.append(
                 {

@@ -1,4 +1,4 @@
-"""What the input shows: representations that vote beside a model's own embedding in the final clustering."""
+"""Representations of the input that vote in the final clustering together with the embedding of a model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.decomposition import PCA
 
-from scclu.data.components import fit_projection, make_projection
+from scclu.data.components import fit_pca, fit_projection, make_projection
 from scclu.data.matrix import Matrix
 from scclu.data.recipe import Kind, Recipe
 from scclu.data.tensors import batch_tensor
@@ -19,7 +18,7 @@ from scclu.graph.operator import SparseOperator, symmetric_normalize
 
 
 class _InputRecipe(NamedTuple):
-    """How log-normalised genes are made, clipped, and reduced."""
+    """Settings of preprocessing, clipping and dimension reduction."""
 
     recipe: dict[str, Any]
     max_value: float
@@ -27,26 +26,26 @@ class _InputRecipe(NamedTuple):
     norm_power: float
 
 
-# Neither is right for all data: rare, outlying genes mark types in the first, and cells that are full of one protein's
-# transcripts or sequenced in different depth stay comparable in the second.
+# Neither is right for all data: the first keeps rare outlying genes, which mark some cell types; the second keeps cells
+# comparable that are dominated by the transcripts of one gene or differ in sequencing depth.
 _PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0, 15, 0.5)
 _CAPPED = _InputRecipe({"n_top_genes": 2000, "min_cells": 10, "max_library": 1e4, "max_share": 0.05}, 5.0, 20, 0.5)
 _N_NEIGHBORS = 7
-# on which the number of clusters is found
+# number of cells from which the number of clusters is estimated
 _N_CELLS = 5_000
 
 
 def input_representations(
     matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of the cells after two recipes.
+    """Principal components of the cells after two kinds of preprocessing.
 
     Parameters
     ----------
     matrix, names, source
         What :func:`~scclu.data.matrix.read_matrix` returns, the cells in the order of training.
     kind
-        Of the values, detected before.
+        Kind of the values, detected before.
     is_representation
         The columns are dimensions of an embedding.
     random_state
@@ -65,7 +64,7 @@ def input_representations(
 def common_components(
     matrix: Matrix, names: np.ndarray, source: str, *, kind: Kind, is_representation: bool, random_state: int
 ) -> np.ndarray:
-    """Principal components on which the number of clusters is found, the same for all models and presets.
+    """Principal components from which the number of clusters is estimated, the same for all models and presets.
 
     Each gene is z-scored, clipped, and z-scored again.
 
@@ -91,16 +90,14 @@ def common_components(
     genes = (batch_tensor(values, slice(_N_CELLS)).numpy() - mean) / scale
     if recipe.max_value is not None:
         genes = (np.clip(genes, -recipe.max_value, recipe.max_value) - clipped_mean) / clipped_scale
-    n_components = min(_CAPPED.n_components, len(genes) - 1, genes.shape[1])
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        pca = PCA(n_components, svd_solver="randomized", random_state=random_state)
-        return pca.fit_transform(genes.astype(np.float32))
+    genes = genes.astype(np.float32)
+    return fit_pca(genes, _CAPPED.n_components, random_state).transform(genes)
 
 
 def diffused(features: np.ndarray, graph: sparse.csr_matrix | None = None) -> np.ndarray:
-    """Features diffused over the cells' graph (Eq. 3), by default that of seven neighbours by Pearson correlation."""
+    """Diffuse features over a graph (Eq. 3), by default of the seven nearest neighbours by Pearson correlation."""
     if graph is None:
-        # a graph that joins all of a few cells would make them equal
+        # in a complete graph of few cells, diffusion would make all cells equal
         graph = pearson_knn(features, min(_N_NEIGHBORS, (len(features) - 1) // 3))
     operator = SparseOperator.from_scipy(symmetric_normalize(graph), symmetric=True)
     return diffuse(operator, torch.from_numpy(features), tolerance=1e-2).numpy()

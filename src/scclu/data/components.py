@@ -1,4 +1,4 @@
-"""Principal components of cells, made and applied block by block."""
+"""Principal components of cells, in memory or in blocks of rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from scclu.data.matrix import Matrix, row_blocks
@@ -14,7 +15,7 @@ from scclu.data.tensors import batch_tensor
 
 
 def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
-    """A projection for what `recipe` gives, not fitted yet; scaled values are never clipped."""
+    """Create a projection, not fitted yet, of the values that `recipe` returns; scaled values are not clipped."""
     return FeatureProjection(
         torch.from_numpy(recipe.moments[0]),
         torch.from_numpy(recipe.moments[1]),
@@ -45,10 +46,27 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
 
 
 def project(projection: FeatureProjection, matrix: Matrix) -> torch.Tensor:
-    """Principal components of log-normalised cells, ``(n_cells, n_features)``, made where the projection is."""
+    """Principal components of log-normalised cells, ``(n_cells, n_features)``, computed on the projection's device."""
     device = projection.axes.device
     blocks = (batch_tensor(matrix, rows).to(device) for rows in row_blocks(matrix))
     return torch.cat([projection.components(block) for block in blocks]).cpu()
+
+
+def fit_pca(values: np.ndarray, n_components: int, random_state: int) -> PCA:
+    """Principal components of values in memory, at most as many as there are dimensions and degrees of freedom.
+
+    Parameters
+    ----------
+    values
+        ``(n_cells, n_features)``. Cells that are all equal get components of zero.
+    n_components
+        Number of components wanted.
+    random_state
+        Random seed passed to the solver.
+    """
+    n_components = max(1, min(n_components, values.shape[1], len(values) - 1))
+    with np.errstate(invalid="ignore"):  # equal cells have no variance to divide by
+        return PCA(n_components, random_state=random_state).fit(values)
 
 
 def principal_axes(
@@ -66,13 +84,13 @@ def principal_axes(
     blocks
         Called for each pass; gives dense blocks of rows, ``(n_rows, n_features)``.
     n_features
-        Columns.
+        Number of columns.
     n_components
-        Axes wanted.
+        Number of axes.
     random_state
-        Of the start.
+        Random seed of the initial subspace.
     n_iter
-        Passes over the blocks.
+        Number of passes over the blocks.
 
     Returns
     -------

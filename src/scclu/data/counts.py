@@ -16,7 +16,11 @@ COUNTS = "counts"
 
 
 def read_counts(
-    adata: AnnData, counts_layer: str | None, *, layer: str | None = None
+    adata: AnnData,
+    counts_layer: str | None,
+    *,
+    layer: str | None = None,
+    read: tuple[Matrix, np.ndarray, str] | None = None,
 ) -> tuple[Matrix, np.ndarray, str]:
     """Read the counts that the count model is fitted to.
 
@@ -29,6 +33,8 @@ def read_counts(
         the matrix that `layer` names.
     layer
         Key of ``adata.layers``; ``adata.X`` if None.
+    read
+        What :func:`read_matrix` returned for `layer`, if it was read before.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def read_counts(
     name = counts_layer if counts_layer is not None else COUNTS if COUNTS in adata.layers else layer
     if name is None and adata.X is None:
         raise ValueError(f"ZINB needs raw counts, but adata has no X and no layers[{COUNTS!r}]. {_WAYS_OUT}")
-    matrix, names, source = read_matrix(adata, layer=name)
+    matrix, names, source = read if read is not None and name == layer else read_matrix(adata, layer=name)
     kind = detect_kind(matrix, source)
     if kind != "counts":
         raise ValueError(f"ZINB needs raw counts, but {source} holds {kind} values. {_WAYS_OUT}")

@@ -18,7 +18,12 @@ def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:
 
 
 def embed_cells(
-    encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, device: torch.device, batch_size: int
+    encode: Callable[[torch.Tensor], torch.Tensor],
+    matrix: Matrix,
+    device: torch.device,
+    batch_size: int,
+    *,
+    equal_batches: bool = False,
 ) -> np.ndarray:
     """Apply `encode` to all rows in batches, without gradients.
 
@@ -31,7 +36,10 @@ def embed_cells(
     device
         Device that batches are moved to.
     batch_size
-        Number of cells per batch.
+        Largest number of cells per batch.
+    equal_batches
+        Make batches of nearly equal sizes, in the order of the rows, as training does. For networks in which the cells
+        of a batch depend on each other; slower for a matrix on disk.
 
     Returns
     -------
@@ -39,6 +47,9 @@ def embed_cells(
     """
     embedding: np.ndarray | None = None
     with torch.inference_mode():
+        if equal_batches:
+            parts = np.array_split(np.arange(matrix.shape[0]), -(-matrix.shape[0] // batch_size))
+            return torch.cat([encode(batch_tensor(matrix, rows).to(device)).float().cpu() for rows in parts]).numpy()
         for rows, block in blocks(matrix):
             starts = range(0, block.shape[0], batch_size)
             batches = (batch_tensor(block, slice(start, start + batch_size)).to(device) for start in starts)

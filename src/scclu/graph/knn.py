@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from scclu._process import process_lock
+
 __all__ = ["centered_unit_rows", "nearest_cells", "pearson_knn"]
 
 # up to here the exact search is over before pynndescent is compiled, which every process does anew
@@ -55,10 +57,11 @@ def nearest_cells(
         return search.kneighbors(query, return_distance=False)
     from pynndescent import NNDescent
 
-    index = NNDescent(reference, n_neighbors=max(n_neighbors, 15), metric="euclidean", random_state=random_state)
-    if query is reference:
-        return index.neighbor_graph[0][:, :n_neighbors]
-    return index.query(query, k=n_neighbors)[0]
+    with process_lock():  # numba's simplest threading layer ends a process that calls it from two threads at once
+        index = NNDescent(reference, n_neighbors=max(n_neighbors, 15), metric="euclidean", random_state=random_state)
+        if query is reference:
+            return index.neighbor_graph[0][:, :n_neighbors]
+        return index.query(query, k=n_neighbors)[0]
 
 
 def pearson_knn(

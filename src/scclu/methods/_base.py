@@ -31,7 +31,8 @@ from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
 
 logger = logging.getLogger(__name__)
-_BATCH_SIZE = 1024
+# cells that are embedded at a time
+EMBEDDING_BATCH = 1024
 
 
 class ClusteringModel(SaveMixin, BaseModelClass):
@@ -66,14 +67,17 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         # representations of the input that vote in the final clustering beside the embedding
         self._representations: tuple[np.ndarray, ...] = ()
         self._embedding: np.ndarray | None = None
+        # genes of the training cells as they were read, for a subclass that needs them while it is made
+        self._input: tuple[Matrix, np.ndarray, str] | None = None
         if adata is None:
             return
-        matrix, names, source = self._read(adata)
+        matrix, names, source = read = self._read(adata)
         _check_n_clusters(n_clusters, matrix.shape[0], source)
         self._order = self._training_order(matrix)
         matrix = reordered(matrix, self._order)
         is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
+        self._input = None if is_representation or self.reads_blocks else read
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
             "is_representation": is_representation,
@@ -242,10 +246,10 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         if not self.is_trained:
             raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
 
-    def _embed(self, matrix: Any, batch_size: int = _BATCH_SIZE) -> np.ndarray:
+    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
         """Embedding of cells that :attr:`recipe` has transformed."""
         self.module.eval()
-        return embed_cells(self.module.embed, matrix, self.module.device, batch_size)
+        return embed_cells(self.module.embed, matrix, self.module.device, batch_size or EMBEDDING_BATCH)
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
         """The embedding of the training cells of a loaded model."""
@@ -292,7 +296,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         if indices is not None:
             matrix = matrix[np.arange(matrix.shape[0])[np.asarray(indices)]]
         matrix = self.recipe.transform(matrix, names, source)
-        return self._embed(matrix) if batch_size is None else self._embed(matrix, batch_size)
+        return self._embed(matrix, batch_size)
 
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
         """Clusters of cells, or the similarity of each cell to each cluster.

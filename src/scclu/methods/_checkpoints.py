@@ -1,4 +1,4 @@
-"""Files of a training that goes on where it was stopped: tensors in safetensors, the rest in JSON."""
+"""Checkpoints from which an interrupted training resumes: tensors in safetensors, the rest in JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,36 +22,36 @@ from scipy import sparse
 from scclu.data.disk import DiskMatrix
 from scclu.methods._files import damage, read_model, write_model
 from scclu.methods._plan import HistoryPlan
-from scclu.methods._randomness import get_random_states, set_random_states
 
-# saving takes at most this share of the time of training
+# largest fraction of the training time that saving may take
 _SHARE = 0.05
 
 
 class Stateful(Protocol):
-    """What can say all that training changes in it, and take it back."""
+    """An object whose state can be saved and restored."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training changes."""
+        """Everything in the object that training changes."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
 
 
 class Checkpoint(pl.Callback):
-    """Hands out the state of a training at starts of epochs, and puts a training back where it was.
+    """Saves the state of a training at the start of epochs, and restores it.
 
-    It serves all phases of a training, each a plan of its own, and must be the first callback.
+    One checkpoint serves all phases of a training, each of which has its own plan. It must be the first callback.
 
     Parameters
     ----------
     parts
-        What a training changes beside its plans and its optimizer, by name: the network, the batches, other callbacks.
+        Objects that training changes, by name, other than its plans and optimizers: the network, the batches, random
+        streams, other callbacks.
     save
-        Called with the state: nested dicts with strings or whole numbers as keys, and lists, of tensors, arrays and
-        plain values. It is called so often that it takes at most a twentieth of the time.
+        Called with the state: nested dictionaries (keys are strings or whole numbers) and lists of tensors, arrays and
+        plain values. It is called at most so often that saving takes a twentieth of the training time.
     state
-        What was saved; ``None`` starts anew.
+        A saved state to resume from; ``None`` starts a new training.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class Checkpoint(pl.Callback):
         self._save = save
         self._plans: list[HistoryPlan] = []
         self._state = state
-        self._copy: dict[str, Any] | None = None
         self._seconds = 0.0
         self._saved_at = time.monotonic()
         if state is not None:
@@ -70,7 +68,7 @@ class Checkpoint(pl.Callback):
                 part.load_state_dict(state["parts"][name])
 
     def begin(self, plan: HistoryPlan) -> bool:
-        """Give a plan its progress; whether it is still to be trained."""
+        """Restore the progress of a plan; returns whether the plan is still to be trained."""
         self._plans.append(plan)
         if self._state is None:
             return True
@@ -79,41 +77,29 @@ class Checkpoint(pl.Callback):
         return len(self._plans) == len(saved)
 
     def on_train_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Take back what belongs to this phase: the optimizer and its schedule."""
+        """Restore the optimizer and the learning-rate schedule of this phase."""
         if self._state is not None:
             for name, part in _trained_with(trainer).items():
                 part.load_state_dict(self._state["trainer"][name])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Copy the state, unless nothing is done since it was saved last, or that is a short while ago."""
+        """Save the state, unless no epoch was completed yet or the last save was too recent."""
         start = time.monotonic()
-        due = self._seconds <= _SHARE * (start - self._saved_at) and any(plan.n_epochs for plan in self._plans)
-        if self._state is not None or not due or not trainer.is_global_zero:
+        if self._state is not None:  # training resumes at this epoch
+            self._state, self._saved_at = None, start
             return
-        state = {
-            "parts": {name: part.state_dict() for name, part in self._parts.items()},
-            "plans": [plan.get_extra_state() for plan in self._plans],
-            "trainer": {name: part.state_dict() for name, part in _trained_with(trainer).items()},
-        }
-        self._copy = deepcopy(state)
-        self._seconds = time.monotonic() - start
-
-    def on_train_batch_start(self, trainer: pl.Trainer, plan: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Save the copy with the random states, or take these back.
-
-        That is at the first step, since Lightning draws a number for the loader before the first epoch starts, but
-        after the start of each later one. What is brought up to date at starts of epochs has seeds of its own.
-        """
-        if self._state is not None:
-            set_random_states(self._state["random"])
-            self._state = None
-            self._saved_at = time.monotonic()
-        elif self._copy is not None:
-            start = time.monotonic()
-            self._save(self._copy | {"random": get_random_states()})
-            self._copy = None
-            self._saved_at = time.monotonic()
-            self._seconds += self._saved_at - start
+        due = self._seconds <= _SHARE * (start - self._saved_at) and any(plan.n_epochs for plan in self._plans)
+        if not due or not trainer.is_global_zero:
+            return
+        self._save(
+            {
+                "parts": {name: part.state_dict() for name, part in self._parts.items()},
+                "plans": [plan.get_extra_state() for plan in self._plans],
+                "trainer": {name: part.state_dict() for name, part in _trained_with(trainer).items()},
+            }
+        )
+        self._saved_at = time.monotonic()
+        self._seconds += self._saved_at - start
 
 
 def _trained_with(trainer: pl.Trainer) -> dict[str, Stateful]:
@@ -130,35 +116,36 @@ _STEM = "checkpoint"
 def checkpointing(
     checkpoint_dir: str | Path | None, run: Mapping[str, Any], parts: Mapping[str, Stateful]
 ) -> Iterator[Checkpoint | None]:
-    """A checkpoint for the training inside the block, whose files are removed when the block succeeds.
+    """Context manager with the checkpoint of a training, whose files are removed when the block succeeds.
 
     Parameters
     ----------
     checkpoint_dir
-        A folder for the files of any number of trainings; ``None`` keeps nothing, and gives ``None``.
+        Directory for checkpoints, which several trainings may share; with ``None``, nothing is saved and the context is
+        ``None``.
     run
-        All that the result follows from. Trainings that differ in it do not see each other's files.
+        Everything that the result depends on. Trainings with different values do not use each other's files.
     parts
-        Of :class:`~scclu.methods._checkpoints.Checkpoint`.
+        Passed to :class:`~scclu.methods._checkpoints.Checkpoint`.
 
     Raises
     ------
     NotADirectoryError
-        If `checkpoint_dir` is no folder.
+        If `checkpoint_dir` is not a directory.
     ValueError
-        If the checkpoint of this training is damaged, or that of another.
+        If the checkpoint is damaged or belongs to another training.
 
     Warns
     -----
     UserWarning
-        If there are checkpoints of other trainings only; or if a checkpoint could not be written.
+        If the directory has checkpoints of other trainings only, or a checkpoint cannot be written.
     """
     if checkpoint_dir is None:
         yield None
         return
     files = _CheckpointFiles(Path(checkpoint_dir), json.loads(json.dumps(run)))
     yield Checkpoint(parts, files.write, files.read())
-    # of several processes, the first
+    # only the first of several processes removes them
     rank_zero_only(shutil.rmtree)(files.folder)
 
 
@@ -175,14 +162,14 @@ class _CheckpointFiles:
             for path in checkpoint_dir.glob(f"{name}-*/{_STEM}.json")
             if path.parent.name != self.folder.name
         )
-        self.folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is said before training
+        self.folder.mkdir(parents=True, exist_ok=True)  # raises before training if it cannot be written
 
     def read(self) -> dict[str, Any] | None:
         if not (self.folder / f"{_STEM}.json").exists():
             if self._others:
                 warnings.warn(
                     f"{self.folder.parent} has checkpoints of other trainings only ({', '.join(self._others)}): other "
-                    "cells, settings or seed, or another scclu. They are left alone, and this training starts anew.",
+                    "cells, settings or seed, or another version of scclu. They are kept, and a new training starts.",
                     UserWarning,
                     stacklevel=6,
                 )
@@ -196,7 +183,7 @@ class _CheckpointFiles:
                 f"{self.folder} holds the checkpoint of another training, which differs in {', '.join(differ)}. "
                 "Delete it, or pass another checkpoint_dir."
             )
-        logger.info("Going on from the checkpoint in %s.", self.folder)
+        logger.info("Resuming from the checkpoint in %s.", self.folder)
         return state
 
     def write(self, state: dict[str, Any]) -> None:
@@ -206,15 +193,15 @@ class _CheckpointFiles:
             write_model(self.folder, saved, tensors, overwrite=True, stem=_STEM)
         except OSError as error:
             warnings.warn(
-                f"No checkpoint could be written to {self.folder} ({error}). Training goes on; if it is stopped, it "
-                "goes on from the last one that could.",
+                f"No checkpoint could be written to {self.folder} ({error}). Training continues; if it is stopped, it "
+                "resumes from the last checkpoint that was written.",
                 UserWarning,
                 stacklevel=2,
             )
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A tree that JSON can hold, with its tensors and arrays put into `tensors`."""
+    """Convert a state to values that JSON can store; its tensors and arrays are moved to `tensors`."""
     if isinstance(value, Mapping):
         return {"items": [[key, _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
@@ -227,7 +214,7 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _unpack(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What :func:`_pack` took apart; tuples are lists."""
+    """Invert :func:`_pack`; tuples become lists."""
     if isinstance(value, list):
         return [_unpack(item, tensors) for item in value]
     if not isinstance(value, dict):

@@ -10,9 +10,9 @@ import torch
 
 
 class HistoryPlan(pl.LightningModule):
-    """A plan that keeps the mean of each loss over each epoch in ``history``, a list of floats for each name.
+    """A training plan that stores the mean of each loss over each epoch in ``history``, a list of floats per loss.
 
-    Among several devices, it is the mean of theirs.
+    With several devices, the mean over devices is stored.
     """
 
     def __init__(self) -> None:
@@ -22,24 +22,24 @@ class HistoryPlan(pl.LightningModule):
 
     @property
     def n_epochs(self) -> int:
-        """Epochs that are closed."""
+        """Number of completed epochs."""
         return len(self.history["loss"]) if "loss" in self.history else 0
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What training changes beside the network: processes of its own hand it back with the weights."""
+        """State besides the network, which Lightning returns with the weights from spawned processes."""
         return {"history": dict(self.history)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`get_extra_state` gave."""
+        """Restore what :meth:`get_extra_state` returned."""
         self.history = defaultdict(list, state["history"])
 
     def record(self, **values: torch.Tensor) -> None:
-        """Take the losses of a step."""
+        """Record the losses of a step."""
         for name, value in values.items():
             self._epoch[name].append(value.detach())
 
     def on_train_epoch_end(self) -> None:
-        """Close an epoch; one transfer from the device for each loss."""
+        """Store the means of the epoch, with one transfer from the device per loss."""
         for name, values in self._epoch.items():
             mean = torch.stack(values).float().mean()
             self.history[name].append(float(self.trainer.strategy.reduce(mean, reduce_op="mean")))

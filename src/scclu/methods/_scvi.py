@@ -13,6 +13,8 @@ from scvi.model.base import BaseModelClass
 from scvi.train import Trainer
 from scvi.train._progress import ProgressBar
 
+from scclu._process import one_at_a_time
+
 __all__ = [
     "BaseModelClass",
     "ProgressBar",
@@ -30,6 +32,8 @@ __all__ = [
 _X = "X"
 
 
+# scvi-tools keeps dictionaries of registered data that all threads share
+@one_at_a_time
 def register(
     cls: type[BaseModelClass], adata: AnnData, *, layer: str | None, use_rep: str | None, **register_kwargs: Any
 ) -> None:
@@ -57,6 +61,7 @@ def register(
     cls.register_manager(manager)
 
 
+@one_at_a_time
 def attach(model: BaseModelClass, adata: AnnData) -> None:
     """Set up `adata` as the training cells of a model that was loaded without them."""
     type(model).setup_anndata(adata, **setup_args(model))
@@ -66,6 +71,7 @@ def attach(model: BaseModelClass, adata: AnnData) -> None:
     model.registry_, model.summary_stats = manager.registry, manager.summary_stats
 
 
+@one_at_a_time
 def release(cls: type[BaseModelClass], adata: AnnData) -> None:
     """Remove `adata` from the stores of `cls`, which would otherwise keep it in memory while Python runs."""
     for store in (cls._setup_adata_manager_store, *cls._per_instance_manager_store.values()):

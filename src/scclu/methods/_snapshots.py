@@ -10,8 +10,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from scclu.methods._randomness import isolated_randomness
-
 
 @dataclass(frozen=True)
 class Snapshots:
@@ -44,27 +42,25 @@ class Snapshots:
 
 
 class SnapshotRecorder(pl.Callback):
-    """Takes snapshots before training and at evenly spread epochs; the last one is the result.
+    """Takes snapshots before training and at evenly spaced epochs; the last one is the result of training.
 
-    One recorder serves all phases of a training, and changes nothing in it: it draws from a random state of its own.
+    One recorder serves all phases of a training, and does not change the result.
 
     Parameters
     ----------
     n_snapshots
-        How many, with those before and after training; at most one an epoch is taken. 0 takes none.
+        Number of snapshots, including those before and after training; at most one per epoch is taken. 0 takes none.
     n_epochs
-        Of all phases together.
+        Number of epochs of all phases together.
     take
-        Returns the embedding ``(n_cells, n_dims)`` float32 and the clusters ``(n_cells,)`` int.
-    seed
-        Of `take`.
+        Returns the embedding ``(n_cells, n_dims)`` float32 and the clusters ``(n_cells,)`` int. It must not draw from
+        global random states.
     """
 
-    def __init__(self, n_snapshots: int, n_epochs: int, take: Callable[[], tuple[np.ndarray, np.ndarray]], seed: int):
+    def __init__(self, n_snapshots: int, n_epochs: int, take: Callable[[], tuple[np.ndarray, np.ndarray]]):
         self._due = np.unique(np.linspace(0, n_epochs, n_snapshots).round().astype(int))[:-1].tolist()
         self._n_snapshots = n_snapshots
         self._take = take
-        self._seed = seed
         self._epoch = 0
         self._taken: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -90,7 +86,7 @@ class SnapshotRecorder(pl.Callback):
         if self._epoch not in self._due or self._epoch in self._taken:
             return
         plan.eval()
-        with torch.no_grad(), isolated_randomness(self._seed):
+        with torch.no_grad():
             self._taken[self._epoch] = self._take()
         plan.train()
 

@@ -1,4 +1,4 @@
-"""Running a plan through scvi-tools' Trainer."""
+"""Training a plan with scvi-tools' Trainer."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import logging
 import signal
 import sys
 import threading
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from tqdm.auto import tqdm
 
+from scclu._process import SharedSetting, known_warnings_ignored
 from scclu.methods._checkpoints import Checkpoint
 from scclu.methods._plan import HistoryPlan
 from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
 
 
 class StderrProgressBar(ProgressBar):
-    """scvi-tools' progress bar, on standard error: standard output belongs to the user."""
+    """The progress bar of scvi-tools, written to standard error."""
 
     description = "Training"
 
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
-        """The bar of a training, one step an epoch."""
+        """Create a progress bar with one step per epoch."""
         return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
 
     def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
-        """Leave no bar behind."""
+        """Close the progress bar."""
         if getattr(self, "main_progress_bar", None) is not None:
             self.main_progress_bar.close()
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """``"auto"`` as a Lightning precision: bfloat16 autocast where the hardware multiplies it fast, else float32.
+    """Resolve ``"auto"`` to a precision of Lightning: bfloat16 autocast on hardware that is fast at it, else float32.
 
-    Fast means matrix units or dot products for bfloat16, asked of the device itself; elsewhere bfloat16 is emulated,
-    and slower than float32 by a factor of up to a hundred.
+    Fast hardware has matrix units or dot products for bfloat16, which is queried from the device. Elsewhere bfloat16 is
+    emulated, and up to a hundred times slower than float32.
     """
     if precision != "auto":
         return precision
@@ -50,6 +50,17 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     else:
         fast = False
     return "bf16-mixed" if fast else "32-true"
+
+
+def _silence_lightning() -> Callable[[], Any]:
+    """Hide Lightning's messages about devices that do not exist, and its advertisements."""
+    lightning_logger = logging.getLogger("lightning.pytorch")
+    level = lightning_logger.level
+    lightning_logger.setLevel(logging.WARNING)
+    return lambda: lightning_logger.setLevel(level)
+
+
+_quiet_lightning = SharedSetting(_silence_lightning)
 
 
 def fit(
@@ -66,12 +77,12 @@ def fit(
     checkpoint: Checkpoint | None = None,
     **trainer_kwargs: Any,
 ) -> None:
-    """Train, with scvi-tools' progress bar and without files; with a checkpoint, what is left to be trained.
+    """Train a plan with a progress bar and without log files; with a checkpoint, only the epochs that are left.
 
     Raises
     ------
     KeyboardInterrupt
-        If the user interrupts: Lightning would end the Python process instead.
+        If the user interrupts. Lightning itself would end the Python process.
     """
     if checkpoint is not None:
         if not checkpoint.begin(plan):
@@ -81,22 +92,11 @@ def fit(
         accelerator=accelerator, devices=devices, return_device="torch"
     )
     handler = signal.getsignal(signal.SIGINT)
-    lightning_logger = logging.getLogger("lightning.pytorch")
-    level = lightning_logger.level
     bar = StderrProgressBar()
     bar.description = description
     callbacks = [*callbacks, bar] if enable_progress_bar else list(callbacks)
     try:
-        lightning_logger.setLevel(logging.WARNING)  # devices that are not there, and advertisements
-        with warnings.catch_warnings():
-            # the cells are in memory: workers would only copy them; and epochs of few minibatches are meant
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*The number of training batches.*")
-            # there is no early stopping to disable
-            warnings.filterwarnings("ignore", message="early_stopping was automatically disabled")
-            # Lightning's own uses of what torch deprecated
-            warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        with _quiet_lightning.held(), known_warnings_ignored.held():
             trainer = Trainer(
                 accelerator=accelerator,
                 devices=lightning_devices,
@@ -112,7 +112,7 @@ def fit(
             )
             trainer.fit(plan, data)
     except RuntimeError as error:
-        # where an epoch's loader could not start, Lightning's teardown fails too, and hides why
+        # if the data loader of an epoch cannot start, Lightning's teardown fails too and hides the cause
         if error.__context__ is None or "combined_loader" not in str(error):
             raise
         raise error.__context__ from None
@@ -121,6 +121,5 @@ def fit(
             raise KeyboardInterrupt from None
         raise
     finally:
-        lightning_logger.setLevel(level)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)

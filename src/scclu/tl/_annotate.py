@@ -13,12 +13,12 @@ from anndata import AnnData
 
 from scclu._checks import check_key, check_name, check_number, listed
 from scclu._labels import as_column, read_labels
+from scclu._process import one_at_a_time
 from scclu.annotate.evidence import Expression, TypeScores, check_comparable
 from scclu.annotate.markers import score_by_markers
 from scclu.annotate.ranking import comparable_groups
 from scclu.annotate.reference import score_by_reference
 from scclu.data.lognorm import log_normalised
-from scclu.methods._randomness import one_at_a_time
 from scclu.tl._write import h5ad_safe, write_results
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scclu._checks import check_key, check_seed
+from scclu._process import one_at_a_time
 from scclu.cluster.n_clusters import find_n_clusters, most_clusters
 from scclu.data.matrix import canonical_order, read_matrix
-from scclu.methods._randomness import one_at_a_time
 from scclu.tl._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:

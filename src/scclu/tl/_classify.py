@@ -9,8 +9,8 @@ import numpy as np
 
 from scclu._checks import check_key, check_name, check_number
 from scclu._labels import as_column
+from scclu._process import one_at_a_time
 from scclu.classify.classifier import CellClassifier
-from scclu.methods._randomness import one_at_a_time
 from scclu.tl._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:

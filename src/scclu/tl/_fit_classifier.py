@@ -9,8 +9,8 @@ import numpy as np
 
 from scclu._checks import check_choice, check_number, check_seed
 from scclu._labels import read_labels
+from scclu._process import one_at_a_time
 from scclu.classify.classifier import METHODS, CellClassifier, Method
-from scclu.methods._randomness import one_at_a_time
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scclu.methods._randomness import one_at_a_time
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 from scclu.tl._write import train_model, write_clusters
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-@one_at_a_time
 def scsiameseclu(
     adata: AnnData,
     n_clusters: int | None = None,

@@ -1,4 +1,4 @@
-"""What every clustering tool does around its model."""
+"""Steps that the clustering tools share: input of the model, training, and writing of results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 def h5ad_safe(value: Any) -> Any:
-    """A copy that AnnData can write and reads back equal: no tuples, no None in a list, no keys but strings."""
+    """Convert a value to one that AnnData writes and reads back equal: no tuples, no None in lists, string keys."""
     if isinstance(value, Mapping):
         return {str(key): h5ad_safe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         items = [h5ad_safe(item) for item in value]
         kinds = {type(item) for item in items}
-        # anndata writes arrays of one kind; anything else is kept as text
+        # AnnData writes arrays of one type; other values are stored as text
         return (
             np.array(items) if len(kinds) <= 1 and kinds <= {str, int, float, bool} else np.array(list(map(str, items)))
         )
@@ -47,9 +47,9 @@ def write_results(
     obsm: Mapping[str, Any] | None = None,
     uns: Mapping[str, Any] | None = None,
 ) -> AnnData:
-    """Write all results to a copy, or to `adata` itself, which is no view any more; or none, if one cannot be.
+    """Write results to a copy or to `adata` itself; if one of them cannot be written, `adata` is left unchanged.
 
-    Colours that a figure left in ``uns`` for another number of labels are dropped.
+    A view becomes an actual AnnData. Colours in ``uns`` for another number of labels are removed.
     """
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
@@ -86,20 +86,20 @@ def model_input(
     neighbors_key: str | None = None,
     on_disk: bool = False,
 ) -> AnnData:
-    """An AnnData of what a model reads, sharing its memory: what is registered in it never reaches the user's.
+    """Create an AnnData with what a model reads, which shares memory with `adata` but is registered in its place.
 
     Parameters
     ----------
     adata
-        The user's.
+        The user's AnnData.
     layer, use_rep
-        The matrix.
+        Matrix that the model reads.
     count_layers
-        Layers that may hold counts, taken along where they are there; ``None`` is ``X``.
+        Layers that may contain counts, which are included if they exist; ``None`` is ``X``.
     neighbors_key
-        A graph to take along.
+        Neighbour graph to include.
     on_disk
-        Leave a matrix there that is there.
+        Keep a matrix on disk instead of loading it.
     """
     values, names, _ = select_matrix(adata, layer=layer, use_rep=use_rep)
     if not (on_disk and is_on_disk(values)):
@@ -136,7 +136,7 @@ def train_model(
     train_kwargs: Mapping[str, Any],
     count_layers: Iterable[str | None] = (),
 ) -> ClusteringModel:
-    """The lines a user would write: set up, make, train."""
+    """Set up, create and train a model."""
     allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
@@ -163,7 +163,7 @@ def train_model(
     except BaseException:
         release(cls, shell)
         raise
-    # Lightning's trainers are cycles of references, and would hold the cells until the collector comes by
+    # Lightning's trainers contain reference cycles, which would keep the cells in memory until the next collection
     gc.collect()
     return model
 
@@ -171,7 +171,7 @@ def train_model(
 def write_clusters(
     adata: AnnData, model: ClusteringModel, key: str, params: Mapping[str, Any], *, copy: bool, return_model: bool
 ) -> Any:
-    """Write clusters, confidence, embedding and parameters of a trained model; return what the user asked for."""
+    """Write the results of a trained model; returns the copy and the model, if requested."""
     try:
         labels = model.predict()
         confidence = model.predict(soft=True)[np.arange(len(labels)), labels]

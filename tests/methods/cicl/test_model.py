@@ -182,3 +182,21 @@ def test_interrupt_keeps_the_model(adata, monkeypatch):
     """Lightning would end the process, and leave SIGINT ignored."""
     check_interrupted_training_keeps_the_model(make(adata), CICLPlan, monkeypatch)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_cells_that_attend_to_each_other_are_embedded_in_batches_of_training(adata, tmp_path):
+    # slices of 17 cells would leave one cell to itself
+    adata = adata[:103].copy()
+    CICL.setup_anndata(adata)
+    model = CICL(adata, 3, attention="batch", cluster_method="kmeans", n_hidden=16, n_components=0)
+    sizes = []
+    model.train(1, batch_size=17, accelerator="cpu")
+    encoder = model.module.encoder
+    encoder.register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[1]))
+    model.get_latent_representation(adata)
+    assert sum(sizes) == 103 and set(sizes) <= {14, 15}
+    model.save(tmp_path / "model")
+    loaded = CICL.load(tmp_path / "model")
+    np.testing.assert_allclose(
+        loaded.get_latent_representation(adata), model.get_latent_representation(adata), atol=1e-6
+    )

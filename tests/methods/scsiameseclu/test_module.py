@@ -186,11 +186,11 @@ def test_each_view_has_its_own_autoencoders(adjacency):
 
 def test_noise_has_a_generator_of_its_own(adjacency):
     module, batch = make(adjacency, noise_seed=3)
-    state = module.noise.get_state()
+    state = module.noise.state_dict()
     first = module.embed(batch.features, batch.graph, augment=True).fused
     torch.manual_seed(1)
     assert not torch.equal(module.embed(batch.features, batch.graph, augment=True).fused, first)
-    module.noise.set_state(state)
+    module.noise.load_state_dict(state)
     torch.testing.assert_close(module.embed(batch.features, batch.graph, augment=True).fused, first)
 
 

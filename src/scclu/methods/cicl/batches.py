@@ -1,4 +1,4 @@
-"""Minibatches of cells, and of parts of a graph."""
+"""Minibatches of cells."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_EPOCH_STEPS = 100
 
 
 class MinibatchSampler(Sampler):
-    """Row numbers of one minibatch after another, each cell once a pass.
+    """Yields the row numbers of each minibatch; a pass contains each cell once.
 
-    A pass is cut into minibatches of nearly equal size, so that none is left with a single cell. An epoch ends after a
-    pass or after :data:`MAX_EPOCH_STEPS` minibatches; then the next epoch goes on where this one stopped.
+    A pass is split into minibatches of nearly equal sizes, so that none contains a single cell. An epoch ends after a
+    pass or after :data:`MAX_EPOCH_STEPS` minibatches; the next epoch then continues the pass.
     """
 
     def __init__(self, n_cells: int, batch_size: int, seed: int):
@@ -40,16 +40,16 @@ class MinibatchSampler(Sampler):
             yield self._left.pop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is in its passes."""
+        """Position in the passes over the cells."""
         return {"rng": self._rng.bit_generator.state, "left": self._left}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self._rng.bit_generator.state, self._left = state_dict["rng"], list(state_dict["left"])
 
 
 class Minibatch(NamedTuple):
-    """The cells of a minibatch that one device gets.
+    """The cells of a minibatch on one device.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Minibatch(NamedTuple):
 
 
 class _Rows(Dataset):
-    """A matrix that is indexed by the rows of a whole minibatch, of which a device gets its share."""
+    """Dataset indexed by the rows of a minibatch, of which each device reads its part."""
 
     def __init__(self, matrix: Matrix, rank: int, n_ranks: int):
         self.matrix = matrix
@@ -93,7 +93,7 @@ class CellBatches(pl.LightningDataModule):
     batch_size
         Largest number of cells in a minibatch, over all devices.
     seed
-        Of the order of the cells.
+        Random seed of the order of the cells.
     """
 
     def __init__(self, matrix: Matrix, batch_size: int, seed: int):
@@ -102,14 +102,16 @@ class CellBatches(pl.LightningDataModule):
         self.sampler = MinibatchSampler(matrix.shape[0], batch_size, seed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is in its passes over the cells."""
+        """Position in the passes over the cells."""
         return self.sampler.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self.sampler.load_state_dict(state_dict)
 
     def train_dataloader(self) -> DataLoader:
-        """The loader that Lightning asks for."""
+        """Create the data loader."""
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return DataLoader(_Rows(self.matrix, rank, n_ranks), batch_size=None, sampler=self.sampler)
+        rows = _Rows(self.matrix, rank, n_ranks)
+        # with a generator of its own, the loader does not draw from the global random state
+        return DataLoader(rows, batch_size=None, sampler=self.sampler, generator=torch.Generator())

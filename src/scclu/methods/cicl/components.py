@@ -1,27 +1,28 @@
-"""What networks read and what is clustered: principal components, scaled."""
+"""The embedding of CICL's default preset: principal components of the network's output and of its input."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import nn
 from torch.nn import functional as F
+
+from scclu.data.components import fit_pca
 
 
 class JointComponents(nn.Module):
     """Leading principal components of the encoder's output and of its input, side by side.
 
-    The contrastive losses spread cells evenly over a sphere: fine differences between cells of one type are stretched
-    until they look like those between types. The input's own components keep the large differences large. Each block is
-    scaled to a mean squared row norm of 1, so that both count alike.
+    The contrastive losses spread the cells evenly over a sphere, which enlarges small differences between cells of one
+    type until they resemble differences between types. The components of the input keep the large differences large.
+    Each block is scaled to a mean squared row norm of 1, so that both have the same weight.
 
     Parameters
     ----------
     n_hidden, n_genes
         Widths of the encoder's output and of its input.
     n_components
-        Components of each block.
+        Number of components of each block.
     """
 
     def __init__(self, n_hidden: int, n_genes: int, n_components: int):
@@ -55,7 +56,7 @@ class JointComponents(nn.Module):
         x
             Its input, ``(n_cells, n_genes)``.
         random_state
-            Of the solver.
+            Random seed passed to the solver.
         """
         self.hidden_center.copy_(hidden.mean(0))
         for values, mean, axes in (
@@ -85,8 +86,7 @@ def scaled_components(values: np.ndarray, n_components: int, random_state: int) 
     The mean ``(n_features,)`` and the axes ``(n_features, n_found)``, float32; `n_found` is less
     than `n_components` where there are too few cells.
     """
-    with np.errstate(invalid="ignore"):  # identical cells have no variance to divide by
-        pca = PCA(min(n_components, len(values) - 1), svd_solver="randomized", random_state=random_state).fit(values)
+    pca = fit_pca(values, n_components, random_state)
     projected = pca.transform(values)
     spread = float(np.sqrt((projected**2).sum(1).mean()))
     axes = pca.components_.T / (spread if spread > 1e-12 else 1.0)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def gaussian_noise(x: torch.Tensor, scale: float) -> torch.Tensor:
+def gaussian_noise(x: torch.Tensor, scale: float, generator: torch.Generator | None = None) -> torch.Tensor:
     """Add Gaussian noise that is mapped linearly to [0, `scale`] (section 2.2.1 of the CICL paper, where `scale` is 1).
 
     Parameters
@@ -18,6 +18,8 @@ def gaussian_noise(x: torch.Tensor, scale: float) -> torch.Tensor:
         ``(..., n_genes)``.
     scale
         The largest value that is added; 0 returns `x`.
+    generator
+        Source of random numbers on the device of `x`; ``None`` uses the global one.
 
     Returns
     -------
@@ -25,12 +27,12 @@ def gaussian_noise(x: torch.Tensor, scale: float) -> torch.Tensor:
     """
     if scale == 0:
         return x
-    noise = torch.randn_like(x)
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
     low, high = noise.aminmax()
     return x + (noise - low) * (scale / (high - low).clamp_min(torch.finfo(x.dtype).tiny))
 
 
-def mask_genes(x: torch.Tensor, rate: float) -> torch.Tensor:
+def mask_genes(x: torch.Tensor, rate: float, generator: torch.Generator | None = None) -> torch.Tensor:
     """Set each value to zero (after the z-score: to the gene's mean) with probability `rate`, cell by cell.
 
     Parameters
@@ -39,10 +41,12 @@ def mask_genes(x: torch.Tensor, rate: float) -> torch.Tensor:
         ``(..., n_genes)``.
     rate
         Probability that a value is masked, in [0, 1); 0 returns `x`.
+    generator
+        As in :func:`gaussian_noise`.
     """
     if rate == 0:
         return x
-    return x * (torch.rand_like(x) >= rate)
+    return x * (torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device) >= rate)
 
 
 Attention = Literal["cell", "batch"]

@@ -1,4 +1,4 @@
-"""Instance-wise and cluster-aware contrastive losses of CICL from one similarity matrix, in rows."""
+"""Instance-wise and cluster-aware contrastive losses of CICL, from blocks of one similarity matrix."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-# similarities held at a time: 16 M of float32 are 64 MB, and the backward pass needs a few times that
+# number of similarities per block: 16 M of float32 are 64 MB, and the backward pass needs several times that
 _CHUNK_VALUES = 16 * 2**20
 
 
 class ClusterAwareContrastiveLoss(nn.Module):
     r"""The two losses of CICL (Eq. 12-16).
 
-    With the 2B projections of both views, their cosine similarities s and temperature T, and for projection a its other
-    view a', the projections of its cluster P(a) without itself, and those of other clusters N(a):
+    Let s be the cosine similarities of the 2B projections of both views and T the temperature. For a projection a, let
+    a' be the other view of its cell, P(a) the other projections of its cluster, and N(a) those of other clusters:
 
     .. math::
 
         l_{ins}(a) = -\log \frac{e^{s_{aa'} / T}}{\sum_{b \ne a} e^{s_{ab} / T}}, \qquad
         l_{clu}(a) = -\log \frac{\sum_{b \in P(a)} e^{s_{ab} / T}}{\sum_{b \in N(a)} e^{s_{ab} / T}}
 
-    and each loss is the mean over the 2B projections. Where all cells share one cluster, N is empty and the
-    cluster-aware loss is 0: there is nothing to contrast. A cell alone in its cluster still has its other view in P.
+    Each loss is the mean over the 2B projections. If all cells are in one cluster, N is empty and the cluster-aware
+    loss is 0. For a cell that is alone in its cluster, P contains its other view.
 
     Parameters
     ----------
     temperature
         T; 0.5 in the paper.
     chunk_rows
-        Rows of the 2B x 2B similarity matrix that are held at a time; the rest is computed again in the backward pass.
-        ``None`` chooses them so that a chunk has at most 16 million entries: memory is O(B), not O(B^2).
+        Number of rows of the 2B x 2B similarity matrix per block; blocks are recomputed in the backward pass. ``None``
+        chooses blocks of at most 16 million entries, so that memory is O(B) instead of O(B^2).
 
     References
     ----------

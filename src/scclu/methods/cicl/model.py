@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,15 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from scclu._checks import check_choice, check_training
+from scclu._checks import check_choice, check_number, check_training
+from scclu._process import known_warnings_ignored
 from scclu.cluster.final import REFERENCE_CELLS, partition
 from scclu.cluster.kmeans import kmeans
 from scclu.cluster.representations import diffused
+from scclu.data.matrix import Matrix
 from scclu.data.tensors import batch_tensor, embed_cells
-from scclu.methods._base import ClusteringModel, cluster_means
-from scclu.methods._randomness import isolated_randomness, one_at_a_time
+from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel, cluster_means
+from scclu.methods._randomness import isolated_randomness
 from scclu.methods._scvi import init_params
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
@@ -150,7 +153,7 @@ class CICL(ClusteringModel):
 
     def _new_module(self) -> CICLModule:
         settings = self.settings
-        with isolated_randomness(self.random_state):
+        with isolated_randomness(self._seed("weights")):
             return CICLModule(
                 torch.from_numpy(self.recipe.moments),
                 self.n_clusters,
@@ -165,9 +168,10 @@ class CICL(ClusteringModel):
                 dof=settings.dof,
                 n_components=settings.n_components,
                 max_value=self.recipe.max_value,
+                augmentation_seed=self._seed("augmentation"),
             )
 
-    @one_at_a_time
+    @known_warnings_ignored.held()
     def train(
         self,
         max_epochs: int | None = None,
@@ -232,12 +236,12 @@ class CICL(ClusteringModel):
         if batch_size is None:
             batch_size = self.settings.batch_size
         n_cells, n_genes = self._matrix.shape
-        data = CellBatches(self._matrix, batch_size, self.random_state)
+        data = CellBatches(self._matrix, batch_size, self._seed("batches"))
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:
             max_epochs = self.settings.n_epochs(n_cells, steps_per_epoch)
         module = self._new_module()  # training again starts again; the old network stays until the new one is ready
-        plan = self._plan(module, max_epochs * steps_per_epoch)
+        plan = self._plan(module, batch_size, max_epochs * steps_per_epoch)
         logger.info(
             "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
             n_cells,
@@ -246,10 +250,10 @@ class CICL(ClusteringModel):
             steps_per_epoch,
             batch_size,
         )
-        recorder = SnapshotRecorder(n_snapshots, max_epochs, partial(self._snapshot, module), self.random_state)
+        recorder = SnapshotRecorder(n_snapshots, max_epochs, partial(self._snapshot, module, batch_size))
         checkpoint_of = self._checkpointing(
             checkpoint_dir,
-            {"module": module, "batches": data, "snapshots": recorder},
+            {"module": module, "batches": data, "augmentation": module.augmentation, "snapshots": recorder},
             max_epochs=max_epochs,
             batch_size=batch_size,
             precision=precision,
@@ -257,30 +261,51 @@ class CICL(ClusteringModel):
             **trainer_kwargs,
         )
         with checkpoint_of as checkpoint:
-            with isolated_randomness(self.random_state):
-                fit(
-                    plan,
-                    data,
-                    max_epochs=max_epochs,
-                    accelerator=accelerator,
-                    devices=devices,
-                    strategy=strategy,
-                    num_nodes=num_nodes,
-                    precision=precision,
-                    checkpoint=checkpoint,
-                    callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
-                    **trainer_kwargs,
-                )
+            fit(
+                plan,
+                data,
+                max_epochs=max_epochs,
+                accelerator=accelerator,
+                devices=devices,
+                strategy=strategy,
+                num_nodes=num_nodes,
+                precision=precision,
+                checkpoint=checkpoint,
+                callbacks=[recorder, *trainer_kwargs.pop("callbacks", ())],
+                **trainer_kwargs,
+            )
             with torch.inference_mode():
                 self._fit_embedding(module.eval())
             history = {name: np.array(values) for name, values in plan.history.items()}
-            embedding = embed_cells(module.embed, self._matrix, module.device, 1024)
+            embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
             labels = self._cluster(embedding, module)
-            self._keep(module, history, recorder, embedding, labels, cluster_means(embedding, labels))
+            centroids = cluster_means(embedding, labels)
+            self._keep(module, history, recorder, embedding, labels, centroids, _batch_size=batch_size)
+
+    def _embed_with(
+        self, module: CICLModule, encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, batch_size: int
+    ) -> np.ndarray:
+        """Embed cells; those that attend to each other in batches of the size that the network was trained with."""
+        if self.settings.attention == "batch":
+            return embed_cells(encode, matrix, module.device, batch_size, equal_batches=True)
+        return embed_cells(encode, matrix, module.device, EMBEDDING_BATCH)
+
+    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
+        module = self.module.eval()
+        if self.settings.attention == "batch":
+            return self._embed_with(module, module.embed, matrix, batch_size or self._batch_size)
+        return super()._embed(matrix, batch_size)
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"batch_size": self._batch_size}
+
+    def _restore_state(self, state: Mapping[str, Any]) -> None:
+        batch_size = state.get("batch_size", self.settings.batch_size)
+        self._batch_size = check_number("batch_size", batch_size, integer=True, low=1)
 
     def _fit_embedding(self, module: CICLModule) -> None:
         reference = batch_tensor(self._matrix, slice(REFERENCE_CELLS)).to(module.device)
-        module.fit_embedding(reference, self.random_state)
+        module.fit_embedding(reference, self._seed("components"))
 
     def _cluster(self, embedding: np.ndarray, module: CICLModule) -> np.ndarray:
         logger.info("Clustering the embedding of %d cells (%s).", len(embedding), self.settings.cluster_method)
@@ -289,25 +314,25 @@ class CICL(ClusteringModel):
             embedding,
             self.n_clusters,
             method=self.settings.cluster_method,
-            random_state=self.random_state,
+            random_state=self._seed("clusters"),
             n_hidden=n_hidden,
             others=self._representations,
         )
 
-    def _snapshot(self, module: CICLModule) -> tuple[np.ndarray, np.ndarray]:
+    def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         self._fit_embedding(module)
-        embedding = embed_cells(module.embed, self._matrix, module.device, 1024)
+        embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
         return embedding, self._cluster(embedding, module)
 
-    def _plan(self, module: CICLModule, n_steps: int) -> CICLPlan:
+    def _plan(self, module: CICLModule, batch_size: int, n_steps: int) -> CICLPlan:
         # the cells are in random order, so the first ones are a random sample
-        reference = self._matrix[:REFERENCE_CELLS]
+        reference, seed = self._matrix[:REFERENCE_CELLS], self._seed("pseudo-labels")
 
         def cluster(hidden: np.ndarray, last: np.ndarray | None) -> np.ndarray:
-            return kmeans(hidden, self.n_clusters, random_state=self.random_state, init=last, n_init=3, max_iter=50)[1]
+            return kmeans(hidden, self.n_clusters, random_state=seed, init=last, n_init=3, max_iter=50)[1]
 
         def refresh(last: np.ndarray | None) -> np.ndarray:
-            return cluster(embed_cells(module.encode, reference, module.device, 1024), last)
+            return cluster(self._embed_with(module, module.encode, reference, batch_size), last)
 
         return CICLPlan(
             module,

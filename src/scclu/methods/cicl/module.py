@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from scclu.methods._assignment import student_t
+from scclu.methods._randomness import RandomStream
 from scclu.methods.cicl.components import JointComponents
 from scclu.methods.cicl.encoder import Attention, CellEncoder, gaussian_noise, mask_genes
 from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
@@ -23,18 +24,18 @@ class CICLLosses(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What one of several devices has of a minibatch.
+    """The part of a minibatch that one of several devices holds.
 
     Attributes
     ----------
     n_cells
-        Of the whole minibatch.
+        Number of cells in the whole minibatch.
     cells
-        Where those of this device are in it.
+        Position of this device's cells in it.
     n_devices
-        Among which it is divided.
+        Number of devices that share it.
     gather
-        Makes ``(n_cells, ...)`` of all devices' cells from those of this one, with gradients.
+        Collects ``(n_cells, ...)`` from all devices, given the cells of this one; differentiable.
     """
 
     n_cells: int
@@ -54,9 +55,11 @@ class CICLModule(nn.Module):
     n_clusters, n_layers, n_heads, n_hidden, attention, mask_rate, noise_scale
         As in :class:`scclu.model.CICL`. The projection head has `n_hidden` and half as many units.
     temperature, cluster_weight, dof, n_components
-        As there.
+        As in :class:`scclu.model.CICL`.
     max_value
         Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
+    augmentation_seed
+        Random seed of the augmented views.
     """
 
     def __init__(
@@ -75,13 +78,14 @@ class CICLModule(nn.Module):
         dof: float,
         n_components: int,
         max_value: float | None,
+        augmentation_seed: int = 0,
     ):
         super().__init__()
         self.register_buffer("moments", moments)
         n_genes = moments.shape[1]
         self.joint = JointComponents(n_hidden, n_genes, n_components) if n_components else None
         n_embedding = sum(self.joint.n_components) if self.joint else n_hidden
-        # of the pseudo-labels while training, and of the clusters at the end
+        # centroids of the pseudo-labels during training, and of the final clusters
         self.register_buffer("pseudo_centroids", torch.zeros(n_clusters, n_hidden))
         self.register_buffer("centroids", torch.zeros(n_clusters, n_embedding))
         self.moments: torch.Tensor
@@ -92,6 +96,7 @@ class CICLModule(nn.Module):
             nn.Linear(n_hidden, n_hidden), nn.ReLU(), nn.Linear(n_hidden, max(1, n_hidden // 2))
         )
         self.contrastive = ClusterAwareContrastiveLoss(temperature)
+        self.augmentation = RandomStream(augmentation_seed)
         self.mask_rate = mask_rate
         self.noise_scale = noise_scale
         self.cluster_weight = cluster_weight
@@ -100,11 +105,11 @@ class CICLModule(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are (scvi-tools asks a module for it)."""
+        """Device of the parameters, which scvi-tools asks a module for."""
         return self.moments.device
 
     def on_load(self, model: object, **_: object) -> None:
-        """Nothing is left to do after loading (scvi-tools' own loader calls it)."""
+        """Do nothing; scvi-tools calls this after loading."""
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Z-score of log-normalised values, clipped and z-scored again, ``(n_cells, n_genes)``."""
@@ -124,7 +129,8 @@ class CICLModule(nn.Module):
             whole[share.cells] = x
             return self.augment(whole)[:, share.cells]
         views = x.expand(2, *x.shape)
-        return mask_genes(gaussian_noise(views, self.noise_scale), self.mask_rate)
+        generator = self.augmentation.on(x.device)
+        return mask_genes(gaussian_noise(views, self.noise_scale, generator), self.mask_rate, generator)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """H of log-normalised cells (Eq. 7), ``(n_cells, n_hidden)`` float32."""

@@ -1,4 +1,4 @@
-"""What happens in a training step."""
+"""Training plan of CICL: pseudo-labels, losses and optimiser."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class CICLPlan(HistoryPlan):
     module
         The network.
     refresh
-        Called with the centroids of the last time (``None`` at first) at the start of each epoch; returns the centroids
-        of the whole data. Not used with ``centroid_refresh="minibatch"``.
+        Called at the start of each epoch with the previous centroids (``None`` at first); returns centroids of all
+        cells. Not used with ``centroid_refresh="minibatch"``.
     cluster
-        K-means of one minibatch's embedding: called with the embedding and the last centroids, returns centroids.
+        Clusters the embedding of one minibatch; called with the embedding and the previous centroids.
     n_steps
-        Steps of the whole training, for the learning-rate schedule.
+        Number of training steps, for the learning-rate schedule.
     lr, weight_decay
-        Of AdamW.
+        Learning rate and weight decay of AdamW.
     one_cycle
-        Warm up to `lr` and anneal (one-cycle); otherwise `lr` is constant.
+        Use a one-cycle schedule with maximum `lr`; otherwise the learning rate is constant.
     centroid_refresh
-        ``"epoch"``: pseudo-labels come from centroids of all cells, found anew at each epoch. ``"minibatch"``: from a
+        ``"epoch"``: pseudo-labels come from centroids of all cells, updated at each epoch. ``"minibatch"``: from
         K-means on each minibatch, as in the paper.
     """
 
@@ -62,11 +62,11 @@ class CICLPlan(HistoryPlan):
         self._centroids: np.ndarray | None = None
 
     def get_extra_state(self) -> dict[str, Any]:
-        """As the base, and the centroids that the next K-means starts from."""
+        """State of the base class, and the centroids that the next K-means starts from."""
         return super().get_extra_state() | {"centroids": self._centroids}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """As the base."""
+        """Restore what :meth:`get_extra_state` returned."""
         super().set_extra_state(state)
         self._centroids = state["centroids"]
 
@@ -75,30 +75,30 @@ class CICLPlan(HistoryPlan):
         self.module.pseudo_centroids.copy_(torch.from_numpy(centroids))
 
     def on_train_epoch_start(self) -> None:
-        """Refresh the centroids from the whole data."""
+        """Update the centroids from all cells."""
         if self._centroid_refresh == "epoch":
             self._set_centroids(self._of_first(lambda: self._refresh(self._centroids)))
 
     def _of_first(self, find: Callable[[], np.ndarray]) -> np.ndarray:
-        """What the first device finds, on all of them."""
+        """Compute centroids on the first device and broadcast them to all devices."""
         return self.trainer.strategy.broadcast(find() if self.trainer.is_global_zero else None)
 
     def _share(self, batch: Minibatch) -> Share | None:
-        """The share of this device, ``None`` where it is the only one."""
+        """Cells of the minibatch on this device; ``None`` with a single device."""
         n_devices = self.trainer.world_size
         if n_devices == 1:
             return None
         n_own, size = len(batch.cells), -(-batch.n_cells // n_devices)
 
         def gather(own: torch.Tensor) -> torch.Tensor:
-            # all devices must send as much
+            # all devices must send tensors of the same size
             padded = torch.cat([own, own.new_zeros(size - n_own, *own.shape[1:])])
             return self.all_gather(padded, sync_grads=own.requires_grad).flatten(0, 1)[: batch.n_cells]
 
         return Share(batch.n_cells, slice(batch.start, batch.start + n_own), n_devices, gather)
 
     def training_step(self, batch: Minibatch) -> torch.Tensor:
-        """One minibatch: pseudo-labels of the clean cells, then the losses of two views."""
+        """Compute pseudo-labels of the unaugmented cells, then the losses of two views."""
         share = self._share(batch)
         with torch.no_grad():
             hidden = self.module.encode(batch.cells)
@@ -111,7 +111,7 @@ class CICLPlan(HistoryPlan):
         return losses.loss
 
     def configure_optimizers(self) -> dict | torch.optim.Optimizer:
-        """AdamW, with a one-cycle schedule by step."""
+        """Create AdamW, with a one-cycle schedule per step."""
         optimizer = torch.optim.AdamW(self.module.parameters(), lr=self._lr, weight_decay=self._weight_decay)
         if not self._one_cycle:
             return optimizer

@@ -32,7 +32,7 @@ class CICLSettings:
     n_components: int
     cluster_method: str
     batch_size: int
-    # steps of the whole training from 4,000 cells on; fewer, down to 0.4 of them, for fewer cells. None: max_epochs
+    # training steps for 4,000 or more cells; down to 0.4 of them for fewer cells. None: max_epochs is used
     n_steps: int | None
     max_epochs: int
     lr: float
@@ -42,7 +42,7 @@ class CICLSettings:
     def __post_init__(self) -> None:
         for name in ("n_top_genes", "n_layers", "n_heads", "n_hidden"):
             check_number(name, getattr(self, name), integer=True, low=1)
-        check_number("n_layers", self.n_layers, integer=True, below=1000)  # a file may say any number
+        check_number("n_layers", self.n_layers, integer=True, below=1000)  # a model file may contain any number
         check_number("n_components", self.n_components, integer=True, low=0)
         check_choice("attention", self.attention, ("cell", "batch"))
         check_choice("centroid_refresh", self.centroid_refresh, ("epoch", "minibatch"))
@@ -61,7 +61,7 @@ class CICLSettings:
 
 
 PRESETS = {
-    # found on the data sets of docs/deviations.md
+    # chosen on the datasets of docs/research/cicl-default.md
     "default": CICLSettings(
         n_top_genes=2000,
         min_cells=10,
@@ -87,7 +87,7 @@ PRESETS = {
         weight_decay=1e-4,
         one_cycle=True,
     ),
-    # Table 2 and section 2 of the paper; heads, which it does not give, as in the authors' program
+    # Table 2 and section 2 of the paper; the number of heads, which it does not give, is that of the authors' program
     "paper": CICLSettings(
         n_top_genes=500,
         min_cells=1,

@@ -10,7 +10,6 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch_geometric.nn import GCNConv
 
 from scclu.graph.operator import SparseOperator
-from scclu.methods._randomness import generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,5 +188,7 @@ class AdaptiveFusion(nn.Module):
     def _landmarks(self, enhanced: Tensor) -> Tensor:
         if len(enhanced) <= self.exact_limit:
             return enhanced
-        index = torch.randperm(len(enhanced), generator=generator(self.landmark_seed))[: self.n_landmarks]
+        index = torch.randperm(len(enhanced), generator=torch.Generator().manual_seed(self.landmark_seed))[
+            : self.n_landmarks
+        ]
         return enhanced[index.to(enhanced.device)]

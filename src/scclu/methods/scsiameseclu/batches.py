@@ -145,7 +145,8 @@ class GraphBatches(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader that Lightning iterates over."""
-        return DataLoader(_Epoch(self), batch_size=None)
+        # with a generator of its own, the loader does not draw from the global random state
+        return DataLoader(_Epoch(self), batch_size=None, generator=torch.Generator())
 
 
 class _Epoch(Dataset):

@@ -10,6 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scclu.data.counts import Counts, read_counts
+from scclu.data.matrix import Matrix
 from scclu.data.neighbors import as_adjacency, select_neighbors
 from scclu.data.recipe import Recipe
 
@@ -30,6 +31,7 @@ def read_training_counts(
     genes: np.ndarray,
     setup: Mapping[str, Any],
     n_top_genes: int,
+    read: tuple[Matrix, np.ndarray, str] | None,
 ) -> Counts:
     """Read the counts that ZINB models.
 
@@ -45,8 +47,10 @@ def read_training_counts(
         Arguments of ``setup_anndata``.
     n_top_genes
         Number of highly variable genes.
+    read
+        What :func:`~scclu.data.matrix.read_matrix` returned for the layer of `setup`, if it was read before.
     """
-    matrix, names, source = read_counts(adata, counts_layer, layer=setup["layer"])
+    matrix, names, source = read_counts(adata, counts_layer, layer=setup["layer"], read=read)
     matrix = matrix[order]
     if setup["use_rep"] is not None:
         genes = Recipe.fit(matrix, names, source, n_top_genes=n_top_genes)[0].genes

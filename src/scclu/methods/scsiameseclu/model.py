@@ -15,13 +15,15 @@ import torch
 from anndata import AnnData
 
 from scclu._checks import check_choice, check_training
+from scclu._process import known_warnings_ignored
 from scclu._rng import child_seed
 from scclu.cluster.representations import diffused
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
 from scclu.data.counts import Counts
+from scclu.data.matrix import Matrix
 from scclu.graph.knn import pearson_knn
 from scclu.methods._base import ClusteringModel
-from scclu.methods._randomness import isolated_randomness, one_at_a_time
+from scclu.methods._randomness import isolated_randomness
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
@@ -31,9 +33,9 @@ from scclu.methods.scsiameseclu.final import assign, vote
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
-from scclu.methods.scsiameseclu.phases import NoiseState, run_phases
+from scclu.methods.scsiameseclu.phases import run_phases
 from scclu.methods.scsiameseclu.refresh import embed_whole, make_refresh
-from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings, check_settings
+from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +148,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         values = asdict(PRESETS[preset])
         values |= {name: arguments[name] for name in values if arguments.get(name) is not None}
         self.settings = ScSiameseCluSettings(**values)
-        check_settings(self.settings)
         super().__init__(
             adata,
             n_clusters,
@@ -163,10 +164,12 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             return
         graph = None if neighbors_key is None else read_graph(adata, neighbors_key, self._order)
         if self.settings.zinb_weight:
+            genes, n_genes = self.recipe.genes, self.settings.n_top_genes
             self._counts = read_training_counts(
-                adata, counts_layer, self._order, self.recipe.genes, setup_args(self), self.settings.n_top_genes
+                adata, counts_layer, self._order, genes, setup_args(self), n_genes, self._input
             )
             self._n_counts = self._counts.matrix.shape[1]
+        self._input = None
         n_cells, n_genes = self._matrix.shape
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
         components = fit_projection(self._projection, self._matrix, self._seed("components"))
@@ -203,7 +206,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             module.start_counts(torch.from_numpy(self._counts.mean()))
         return module
 
-    @one_at_a_time
+    @known_warnings_ignored.held()
     def train(
         self,
         max_epochs: int | None = None,
@@ -261,8 +264,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         batches = self._make_batches(batch_size)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = make_refresh(module, batches, settings, n_epochs, self._seed("clusters"))
-        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot, self._seed("snapshots"))
-        precision = "32-true" if precision == "auto" else precision
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
             self._matrix.shape[0],
@@ -276,7 +278,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 "module": module,
                 "batches": batches,
                 "refresh": refresh,
-                "noise": NoiseState(module),
+                "noise": module.noise,
                 "snapshots": recorder,
             },
             max_epochs=n_epochs,
@@ -293,11 +295,10 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 max_epochs=n_epochs,
                 accelerator=accelerator,
                 devices=devices,
-                precision=precision,
+                precision="32-true" if precision == "auto" else precision,
                 **trainer_kwargs,
             )
-            with isolated_randomness(self._seed("training")):
-                history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
+            history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
             if not settings.ot_weight and settings.cluster_method == "assignment":
                 refresh.set_clusters(embedding)
@@ -335,7 +336,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     # -- new cells ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _embed(self, matrix: Any, batch_size: int = 1024) -> np.ndarray:
+    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
         """Embed new cells, each of which averages over its nearest training cells and does not change them."""
         device, settings, reference = self.module.device, self.settings, self._reference
         new = project(self._projection, matrix)

@@ -12,7 +12,7 @@ from torch.nn.functional import mse_loss
 
 from scclu.data.components import FeatureProjection
 from scclu.methods._assignment import log_student_t
-from scclu.methods._randomness import generator
+from scclu.methods._randomness import RandomStream
 from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GeneAutoencoder, GraphAutoencoder
 from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
 from scclu.methods.scsiameseclu.losses import (
@@ -139,7 +139,7 @@ class ScSiameseCluModule(nn.Module):
             self.second_gene_autoencoder = GeneAutoencoder(n_features, n_latent, gene_hidden)
             self.second_graph_autoencoder = GraphAutoencoder(n_features, n_latent, graph_hidden)
         self.fusion = AdaptiveFusion(landmark_seed=landmark_seed)
-        self.noise = generator(noise_seed)
+        self.noise = RandomStream(noise_seed)
         self.trained_centroids = nn.Parameter(torch.zeros(n_clusters, n_latent))
         # centroids of the final clusters that contain cells, largest first, which predict() uses
         self.register_buffer("centroids", torch.zeros(n_clusters, n_latent))
@@ -250,8 +250,9 @@ class ScSiameseCluModule(nn.Module):
         """Multiplicative noise N(1, noise_scale) (Eq. 1)."""
         if not augment:
             return features
-        noise = torch.randn(features.shape, generator=self.noise, dtype=features.dtype, device=self.noise.device)
-        return features * (1.0 + self.noise_scale * noise.to(features.device))
+        generator = self.noise.on(features.device)
+        noise = torch.randn(features.shape, generator=generator, dtype=features.dtype, device=features.device)
+        return features * (1.0 + self.noise_scale * noise)
 
     def _correlation_terms(self, views: Embedding, assignment: Tensor) -> dict[str, Tensor]:
         cells = cell_correlation_loss(views.gene_first, views.gene_second)

@@ -66,21 +66,6 @@ class PhasePlan(HistoryPlan):
         return torch.optim.Adam(self._trained, lr=self._lr)
 
 
-class NoiseState:
-    """State of the random generator of a module's noise, for checkpoints."""
-
-    def __init__(self, module: ScSiameseCluModule):
-        self._noise = module.noise
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the state of the generator."""
-        return {"noise": self._noise.get_state()}
-
-    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        self._noise.set_state(state_dict["noise"])
-
-
 def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
 

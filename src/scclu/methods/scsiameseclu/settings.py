@@ -47,6 +47,26 @@ class ScSiameseCluSettings:
     joint_lr: float
     cluster_method: str
 
+    def __post_init__(self) -> None:
+        """Raise unless every setting is in its range."""
+        check_choice("cluster_method", self.cluster_method, ("consensus", "assignment"))
+        for name in ("n_top_genes", "n_components", "n_neighbors", "n_latent"):
+            check_number(name, getattr(self, name), integer=True, low=1)
+        for name in ("gene_hidden", "graph_hidden"):
+            widths = getattr(self, name)
+            if not isinstance(widths, (list, tuple)):
+                raise TypeError(f"{name} must be a list of widths, but {widths!r} was passed.")
+            for width in widths:
+                check_number(f"each width in {name}", width, integer=True, low=1)
+        for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):
+            check_number(f"{name}_weight", getattr(self, f"{name}_weight"), low=0)
+        if not isinstance(self.shared_weights, bool):
+            raise TypeError(f"shared_weights must be True or False, but {self.shared_weights!r} was passed.")
+        check_number("noise_scale", self.noise_scale, low=0)
+        check_number("edge_drop", self.edge_drop, low=0, below=1)
+        check_number("teleport", self.teleport, above=0, high=1)
+        check_number("sharpness", self.sharpness, above=0)
+
 
 PRESETS = {
     # tuned on the datasets of docs/deviations.md
@@ -115,26 +135,3 @@ PRESETS = {
         cluster_method="assignment",
     ),
 }
-
-
-def check_settings(settings: ScSiameseCluSettings) -> None:
-    """Raise unless every setting is in its range."""
-    check_choice("cluster_method", settings.cluster_method, ("consensus", "assignment"))
-    for name in ("n_top_genes", "n_components", "n_neighbors", "n_latent"):
-        check_number(name, getattr(settings, name), integer=True, low=1)
-    for name in ("gene_hidden", "graph_hidden"):
-        widths = getattr(settings, name)
-        if not isinstance(widths, (list, tuple)):
-            raise TypeError(f"{name} must be a list of widths, but {widths!r} was passed.")
-        for width in widths:
-            check_number(f"each width in {name}", width, integer=True, low=1)
-    for name in ("correlation", "reconstruction", "propagation", "zinb", "ot"):
-        check_number(f"{name}_weight", getattr(settings, f"{name}_weight"), low=0)
-    if not isinstance(settings.shared_weights, bool):
-        raise TypeError(f"shared_weights must be True or False, but {settings.shared_weights!r} was passed.")
-    check_number("noise_scale", settings.noise_scale, low=0)
-    check_number("edge_drop", settings.edge_drop, low=0, below=1)
-    check_number("teleport", settings.teleport, above=0)
-    if settings.teleport > 1:
-        raise ValueError(f"teleport must be at most 1, but {settings.teleport!r} was passed.")
-    check_number("sharpness", settings.sharpness, above=0)

@@ -1,0 +1,114 @@
+"""State that belongs to the whole process, for calls in several threads at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_lock = threading.RLock()
+
+
+@contextmanager
+def process_lock() -> Iterator[None]:
+    """Let only one thread at a time inside.
+
+    For short steps that need global random states, or code that is not thread-safe (igraph's random numbers, parallel
+    functions of numba).
+    """
+    with _lock:
+        yield
+
+
+def one_at_a_time(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A function whose calls from several threads run one after another (:func:`process_lock`)."""
+
+    @wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with _lock:
+            return function(*args, **kwargs)
+
+    return call
+
+
+class SharedSetting:
+    """A setting of the process that several threads may need at once.
+
+    The first thread that needs it makes the setting, and the last one undoes it. If each thread made and undid it by
+    itself, the one that ends first would take it from the others, and the last one would restore what another had set.
+
+    Parameters
+    ----------
+    make
+        Makes the setting and returns the function that undoes it.
+    """
+
+    def __init__(self, make: Callable[[], Callable[[], Any]]):
+        self._make = make
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._undo: Callable[[], Any]
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._forget_other_threads)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The setting holds inside the block."""
+        with self._lock:
+            if not self._depth:
+                self._undo = self._make()
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depth -= 1
+                if not self._depth:
+                    self._undo()
+
+    def _forget_other_threads(self) -> None:
+        self._lock = threading.Lock()
+
+
+# patterns of messages that say nothing to a user
+_KNOWN_WARNINGS = (
+    # the cells are in memory: worker processes would only copy them; and epochs of few minibatches are intended
+    ".*does not have many workers.*",
+    ".*The number of training batches.*",
+    # there is no early stopping to disable
+    "early_stopping was automatically disabled",
+    # uses of deprecated functions of torch in Lightning
+    ".*all_gather is deprecated.*",
+    ".*LeafSpec.*",
+    # fewer distinct cells than clusters: the models warn of empty clusters themselves
+    "Number of distinct clusters .* found smaller than n_clusters",
+)
+
+
+def _ignore_known_warnings() -> Callable[[], Any]:
+    stack = ExitStack()
+    stack.enter_context(warnings.catch_warnings())
+    for message in _KNOWN_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    return stack.close
+
+
+known_warnings_ignored = SharedSetting(_ignore_known_warnings)
+"""Warnings of other packages that say nothing to a user are not shown. Every ``warnings.catch_warnings`` of this
+package belongs inside it: filters are global, and what threads leave behind is undone at its end."""
+
+
+def _forget_other_threads() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # a thread that holds the lock does not exist in the child
+    os.register_at_fork(after_in_child=_forget_other_threads)
