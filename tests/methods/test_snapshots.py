@@ -22,7 +22,9 @@ N_EPOCHS = {"cicl": 3, "scsiameseclu": 9}
 # three epochs leave a cluster of the paper's preset empty
 @pytest.mark.filterwarnings("ignore:.*clusters are empty:UserWarning")
 @pytest.mark.parametrize("key", TOOLS)
-@pytest.mark.parametrize("settings", [{}, {"preset": "paper"}], ids=["default", "paper"])
+@pytest.mark.parametrize(
+    "settings", [{}, pytest.param({"preset": "paper"}, marks=pytest.mark.slow)], ids=["default", "paper"]
+)
 def test_snapshots_change_nothing(key, settings):
     plain, watched = simulated_counts(), simulated_counts()
     TOOLS[key](plain, 3, batch_size=50, **settings)
@@ -77,7 +79,7 @@ class _Stop(pl.Callback):
 def test_training_that_stops_early(cls):
     adata = simulated_counts()
     cls.setup_anndata(adata)
-    model = cls(adata, 3)
+    model = cls(adata, 3, cluster_method="kmeans" if cls is CICL else "assignment")
     assert model.snapshots_ is None
     model.train(max_epochs=4, accelerator="cpu", n_snapshots=5, callbacks=[_Stop()], min_epochs=0)
     epochs = model.snapshots_.epoch

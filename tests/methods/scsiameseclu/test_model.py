@@ -14,7 +14,8 @@ from shared_checks import check_interrupted_training_keeps_the_model
 
 def make(adata, n_clusters=3, **kwargs):
     ScSiameseClu.setup_anndata(adata)
-    return ScSiameseClu(adata, n_clusters, **kwargs)
+    quick = {"gene_hidden": (16,), "graph_hidden": (16,), "cluster_method": "assignment"}
+    return ScSiameseClu(adata, n_clusters, **{**quick, **kwargs})
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +88,11 @@ def test_untrained(adata):
         make(adata).predict()
 
 
-def test_training_again_starts_again(trained):
-    first = trained.get_latent_representation()
-    trained.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
-    np.testing.assert_array_equal(trained.get_latent_representation(), first)
+def test_training_again_starts_again(trained, adata):
+    model = make(adata)
+    for n_epochs in (1, 2):
+        model.train(max_epochs=n_epochs, accelerator="cpu", enable_progress_bar=False)
+    np.testing.assert_array_equal(model.get_latent_representation(), trained.get_latent_representation())
 
 
 def test_save_and_load(trained, adata, tmp_path):
@@ -131,9 +133,11 @@ def test_each_loss_can_be_switched_off(adata, weight):
 
 # on so few cells
 @pytest.mark.filterwarnings("ignore:.*clusters are empty")
+@pytest.mark.slow
 def test_paper_preset():
     adata = simulated_counts(150, 300)
-    model = make(adata, preset="paper")
+    ScSiameseClu.setup_anndata(adata)
+    model = ScSiameseClu(adata, 3, preset="paper")
     settings = model.settings
     assert (settings.propagation_weight, settings.correlation_weight, settings.noise_scale) == (1e3, 1.0, 0.1)
     assert model.module.projection.n_features == 100 and settings.n_latent == 20
