@@ -21,7 +21,7 @@ from scclu.cluster.representations import diffused
 from scclu.data.matrix import Matrix
 from scclu.data.tensors import batch_tensor, embed_cells
 from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel, cluster_means
-from scclu.methods._randomness import isolated_randomness
+from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
@@ -153,7 +153,7 @@ class CICL(ClusteringModel):
 
     def _new_module(self) -> CICLModule:
         settings = self.settings
-        with isolated_randomness(self._seed("weights")):
+        with SeededInitialisation(self._seed("weights")):
             return CICLModule(
                 torch.from_numpy(self.recipe.moments),
                 self.n_clusters,

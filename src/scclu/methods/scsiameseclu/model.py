@@ -23,7 +23,7 @@ from scclu.data.counts import Counts
 from scclu.data.matrix import Matrix
 from scclu.graph.knn import pearson_knn
 from scclu.methods._base import ClusteringModel
-from scclu.methods._randomness import isolated_randomness
+from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
@@ -193,7 +193,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
 
     def _new_module(self) -> ScSiameseCluModule:
         settings = self.settings
-        with isolated_randomness(self._seed("weights")):
+        with SeededInitialisation(self._seed("weights")):
             module = ScSiameseCluModule(
                 self._projection,
                 self.n_clusters,
