@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +16,15 @@ from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
 import scclu
-from conftest import simulated_counts
+from conftest import QUICK, simulated_counts
+from scclu.data.matrix import read_matrix
+from scclu.methods.cicl import settings as cicl_settings
 from scclu.methods.cicl.model import CICL
+from scclu.methods.scsiameseclu import settings as scsiameseclu_settings
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 SOURCE = Path(scclu.__file__).parent
+PRESETS = {CICL: cicl_settings.PRESETS, ScSiameseClu: scsiameseclu_settings.PRESETS}
 ARGUMENTS = {
     CICL: {"n_hidden": 16, "cluster_method": "kmeans"},
     ScSiameseClu: {"gene_hidden": (16,), "graph_hidden": (16,), "cluster_method": "assignment"},
@@ -72,6 +80,47 @@ def test_the_registered_field_is_what_is_read(setup, location, monkeypatch):
     matrix = model._read(adata)[0]
     assert matrix.shape == registered.shape
     np.testing.assert_array_equal(np.asarray(matrix.sum(1)).ravel(), np.asarray(registered.sum(1)).ravel())
+
+
+@pytest.mark.parametrize("cls", ARGUMENTS)
+def test_docstrings_state_the_values_of_both_presets(cls):
+    presets = [asdict(PRESETS[cls][name]) for name in ("default", "paper")]
+
+    def listed(values, names):
+        shown = (
+            f'``"{value}"``' if isinstance(value, str) else str(value) for value in (values[name] for name in names)
+        )
+        return ", ".join(shown)
+
+    documented = set()
+    for line, text in re.findall(r"^(\w[\w, ]*)\n((?:    .*\n)+)", inspect.getdoc(cls), re.MULTILINE):
+        names = line.split(", ")
+        if set(names) <= set(presets[0]):
+            default, paper = (listed(values, names) for values in presets)
+            assert f"Default {default}; paper {paper}." in " ".join(text.split())
+            documented |= set(names)
+    arguments = set(inspect.signature(cls).parameters)
+    assert documented == arguments & set(presets[0])
+    text = " ".join(inspect.getdoc(cls.train).split())
+    assert f"value, {presets[0]['batch_size']} (paper: {presets[1]['batch_size']})" in text
+
+
+@pytest.mark.parametrize("arguments", [{}, {"layer": "counts"}, {"use_rep": "r"}, {"n_clusters": None}], ids=str)
+def test_a_call_reads_its_matrix_once(arguments, monkeypatch):
+    """Of all functions of the package, one call reads the values of the training matrix from AnnData."""
+    reads = []
+
+    def counted(*args, **kwargs):
+        reads.append(args)
+        return read_matrix(*args, **kwargs)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("scclu.") and getattr(module, "read_matrix", None) is read_matrix:
+            monkeypatch.setattr(module, "read_matrix", counted)
+    adata = simulated_counts()
+    adata.obsm["r"] = np.random.default_rng(0).standard_normal((adata.n_obs, 5)).astype(np.float32)
+    scclu.tl.cicl(adata, **{"n_clusters": 3} | arguments, **QUICK)
+    assert len(reads) == 1
 
 
 def test_not_set_up():

@@ -20,7 +20,7 @@ def student_t(embedding: torch.Tensor, centroids: torch.Tensor, dof: float = 1.0
     centroids
         c, ``(n_clusters, n_dims)``.
     dof
-        The degrees of freedom, alpha.
+        Degrees of freedom alpha.
 
     Returns
     -------

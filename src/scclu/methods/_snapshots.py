@@ -1,4 +1,4 @@
-"""Embedding and clusters at some epochs of a training."""
+"""Snapshots of embedding and clusters during training."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import torch
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Embedding and clusters of the training cells at some epochs of a training.
+    """Embedding and clusters of the training cells at some epochs of training.
 
-    ``snapshots_`` of a model that was trained with ``n_snapshots``.
+    The attribute ``snapshots_`` of a model that was trained with ``n_snapshots``.
 
     Attributes
     ----------
     epoch
-        Epochs trained, over all phases, ``(n,)`` int; 0 is before training.
+        Number of epochs trained, over all phases, ``(n,)`` int; 0 is before training.
     embedding
         ``(n, n_cells, n_dims)`` float32.
     clusters
-        ``(n, n_cells)`` int32, each numbered by size: the numbers of two snapshots are not matched.
+        ``(n, n_cells)`` int32, numbered by size in each snapshot; numbers of different snapshots do not correspond.
 
     Examples
     --------
@@ -65,20 +65,20 @@ class SnapshotRecorder(pl.Callback):
         self._taken: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """The network before training, and nothing where a later phase starts."""
+        """Take the snapshot before training; later phases take none here."""
         self._snapshot(plan)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-        """Count the epoch."""
+        """Count the epoch, and take its snapshot if one is due."""
         self._epoch += 1
         self._snapshot(plan)
 
     def state_dict(self) -> dict[str, Any]:
-        """Snapshots and epochs so far (Lightning's name)."""
+        """Snapshots and number of epochs so far (Lightning's name)."""
         return {"epoch": self._epoch, "taken": self._taken}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self._epoch = state_dict["epoch"]
         self._taken = {epoch: (embedding, labels) for epoch, (embedding, labels) in state_dict["taken"].items()}
 
@@ -96,9 +96,9 @@ class SnapshotRecorder(pl.Callback):
         Parameters
         ----------
         order
-            Position in the user's cells of each cell as trained, ``(n_cells,)``.
+            Position among the user's cells of each cell in the order of training, ``(n_cells,)``.
         embedding, clusters
-            The result, in the user's order.
+            Result of training, in the user's order.
         """
         if not self._n_snapshots:
             return None

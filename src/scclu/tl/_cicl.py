@@ -45,24 +45,24 @@ def cicl(
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
         other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
     n_clusters
-        K; ``None`` finds it on principal components of the input, by the rule of
-        :func:`~scclu.tl.choose_n_clusters`, and logs it.
+        Number of clusters K; ``None`` estimates it from principal components of the input as
+        :func:`~scclu.tl.choose_n_clusters` does, and logs it.
     layer
-        Use this layer in place of ``X``.
+        Key of ``adata.layers`` to use instead of ``X``.
     use_rep
-        Use this key of ``adata.obsm`` in place of genes.
+        Key of ``adata.obsm`` to use instead of genes.
     preset
-        ``"default"`` or ``"paper"``: the settings that are not given.
+        Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
     max_epochs, batch_size, accelerator, devices, strategy, num_nodes, precision, n_snapshots, checkpoint_dir
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
     key_added
-        Name of the results.
+        Key under which the results are stored.
     random_state
-        Seed; the same seed on the same machine gives the same clusters.
+        Random seed; the same seed gives the same clusters on the same machine.
     copy
-        Write to a copy and return it.
+        Write the results to a copy of `adata` and return the copy.
     return_model
-        Return the trained model (after the copy, if there is one).
+        Return the trained model (after the copy, if `copy` is true).
     **model_kwargs
         Further arguments of :class:`~scclu.model.CICL`.
 

@@ -11,6 +11,7 @@ from conftest import simulated_counts
 from scclu.methods._files import state_text
 from scclu.methods._trainer import resolve_precision
 from scclu.methods.cicl.model import CICL
+from scclu.methods.cicl.module import CICLModule
 from scclu.methods.cicl.plan import CICLPlan
 from shared_checks import check_interrupted_training_keeps_the_model
 
@@ -198,3 +199,27 @@ def test_cells_that_attend_to_each_other_are_embedded_in_batches_of_training(ada
     np.testing.assert_allclose(
         loaded.get_latent_representation(adata), model.get_latent_representation(adata), atol=1e-6
     )
+
+
+def test_attending_cells_are_embedded_again_as_after_training(tmp_path):
+    """In the batches of training, whatever the order of the cells in memory."""
+    adata = simulated_counts(130)
+    model = make(adata, attention="batch")
+    model.train(max_epochs=2, batch_size=43, accelerator="cpu", enable_progress_bar=False)
+    model.save(tmp_path)
+    order = np.random.default_rng(0).permutation(adata.n_obs)
+    loaded = CICL.load(tmp_path, simulated_counts(130), accelerator="cpu")
+    np.testing.assert_allclose(loaded.get_latent_representation(), model.get_latent_representation(), atol=1e-5)
+    shuffled = CICL.load(tmp_path, simulated_counts(130)[order].copy(), accelerator="cpu")
+    np.testing.assert_allclose(
+        shuffled.get_latent_representation(), model.get_latent_representation()[order], atol=1e-5
+    )
+
+
+def test_components_are_fitted_to_cells_in_the_batches_of_training(monkeypatch):
+    model = make(simulated_counts(130), attention="batch")
+    sizes = []
+    encode = CICLModule.encode
+    monkeypatch.setattr(CICLModule, "encode", lambda self, x: sizes.append(len(x)) or encode(self, x))
+    model.train(max_epochs=2, batch_size=43, accelerator="cpu", enable_progress_bar=False)
+    assert set(sizes) == {32, 33}

@@ -1,4 +1,4 @@
-"""Random views of cells, and the transformer encoder of CICL."""
+"""Augmentation of cells, and the transformer encoder of CICL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def gaussian_noise(x: torch.Tensor, scale: float, generator: torch.Generator | N
     x
         ``(..., n_genes)``.
     scale
-        The largest value that is added; 0 returns `x`.
+        Largest value that is added; 0 returns `x`.
     generator
         Source of random numbers on the device of `x`; ``None`` uses the global one.
 
@@ -88,7 +88,7 @@ class SelfAttention(nn.Module):
         Parameters
         ----------
         x
-            ``(n_views, n_cells, width)``; views do not see each other.
+            ``(n_views, n_cells, width)``; cells attend within their view.
 
         Returns
         -------

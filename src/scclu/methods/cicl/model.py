@@ -18,7 +18,7 @@ from scclu._process import known_warnings_ignored
 from scclu.cluster.final import REFERENCE_CELLS, partition
 from scclu.cluster.kmeans import kmeans
 from scclu.cluster.representations import diffused
-from scclu.data.matrix import Matrix
+from scclu.data.matrix import Matrix, reordered
 from scclu.data.tensors import batch_tensor, embed_cells
 from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel, cluster_means
 from scclu.methods._randomness import SeededInitialisation
@@ -37,46 +37,46 @@ logger = logging.getLogger(__name__)
 class CICL(ClusteringModel):
     """Cluster-aware iterative contrastive learning.
 
-    A transformer encoder is trained so that two random views of a cell are close (Eq. 12), and cells of the same
-    pseudo-label closer than others (Eq. 15); pseudo-labels come from K-means on the embedding and are refreshed as it
-    improves. At the end the embedding is clustered. No label is used anywhere.
+    A transformer encoder is trained so that the embeddings of two augmented views of a cell are similar (Eq. 12), and
+    those of cells with the same pseudo-label more similar than others (Eq. 15). Pseudo-labels come from K-means on the
+    embedding and are refreshed during training. After training, the embedding is clustered. No labels are used.
 
     Parameters
     ----------
     adata
         AnnData after :meth:`setup_anndata`.
     n_clusters
-        K; ``None`` finds it from the data, as :func:`scclu.tl.choose_n_clusters` does.
+        Number of clusters K; ``None`` estimates it from the data as :func:`scclu.tl.choose_n_clusters` does.
     preset
-        ``"default"``, or ``"paper"`` for the paper's settings; each parameter below that is ``None`` is the preset's.
+        Preset that provides defaults for all settings below that are ``None``: ``"default"`` or ``"paper"``.
     n_top_genes
-        t: highly variable genes that are used. A number above that of the genes uses all.
+        Number t of highly variable genes; all genes are used if there are fewer. Default 2000; paper 500.
     n_layers, n_heads, n_hidden
-        Encoder layers, attention heads, and width of the layers.
+        Numbers of encoder layers and attention heads, and width of the layers. Default 2, 2, 128; paper 4, 2, 1024.
     attention
-        ``"cell"``: each cell by itself, so that its embedding never depends on others. ``"batch"``: across the cells of
-        a minibatch (Eq. 3-4); then the embedding of a cell depends on the cells that are embedded with it.
+        ``"cell"`` attends within each cell, so that its embedding does not depend on other cells. ``"batch"`` attends
+        across the cells of a minibatch (Eq. 3-4), so that it does. Default ``"cell"``; paper ``"batch"``.
     mask_rate
-        Share of the genes that a view masks, in [0, 1).
+        Fraction of genes that are masked in an augmented view, in [0, 1). Default 0.8; paper 0.0.
     noise_scale
-        Largest noise that is added to z-scored expression, >= 0.
+        Largest noise that is added to z-scored expression, >= 0. Default 0.0; paper 1.0.
     temperature
-        T of Eq. 12 and 15, > 0.
+        T of Eq. 12 and 15, > 0. Default 0.3; paper 0.5.
     cluster_weight
-        lambda of Eq. 17, >= 0; 0 leaves the cluster-aware loss out.
+        lambda of Eq. 17, >= 0; 0 disables the cluster-aware loss. Default 0.1; paper 0.1.
     dof
-        alpha of Eq. 8, > 0.
+        alpha of Eq. 8, > 0. Default 1.0; paper 1.0.
     centroid_refresh
-        ``"epoch"`` finds the centroids anew on all cells at each epoch (on 20,000 of them where there are more);
-        ``"minibatch"`` on each minibatch, as in the paper.
+        When pseudo-labels are recomputed: ``"epoch"`` uses all cells at each epoch (20,000 of them if there are more),
+        ``"minibatch"`` the cells of each minibatch. Default ``"epoch"``; paper ``"minibatch"``.
     n_components
-        The embedding is as many principal components of the encoder's output beside as many of its input; 0 is the
-        encoder's output H itself, as in the paper.
+        The embedding consists of this number of principal components of the encoder's output and as many of its input;
+        0 uses the encoder's output H itself. Default 20; paper 0.
     cluster_method
-        How the embedding is clustered at the end: ``"consensus"`` of Gaussian mixtures and K-means, or
-        ``"kmeans"`` as in the paper.
+        Final clustering: ``"consensus"`` of mixtures and K-means, or ``"kmeans"``. Default ``"consensus"``; paper
+        ``"kmeans"``.
     random_state
-        Seed of everything random; the global state of numpy and torch is neither used nor changed.
+        Random seed; the global random states of numpy and torch are neither used nor changed.
 
     Raises
     ------
@@ -191,39 +191,38 @@ class CICL(ClusteringModel):
         Parameters
         ----------
         max_epochs
-            Passes over the cells; a pass of more than 100 minibatches counts as several epochs. ``None`` is the
-            preset's: for the default as many epochs as make 150 steps (60 to 150 below 4,000 cells).
+            Number of passes over the cells; a pass of more than 100 minibatches counts as several epochs. ``None`` uses
+            the preset's value: the epochs that 150 steps take (60 to 150 steps below 4,000 cells), or 1000 (paper).
         batch_size
-            Cells in a minibatch, over all devices; ``None`` is the preset's.
+            Number of cells in a minibatch, over all devices; ``None`` uses the preset's value, 256 (paper: 6000).
         accelerator, devices
             As in scvi-tools.
         strategy, num_nodes
-            Of Lightning, for several devices: ``devices=2, strategy="ddp"`` divides each minibatch among two, and gives
-            the result of one device but for rounding. ``docs/scaling.md`` says how to start such a program.
+            Passed to Lightning, for several devices: ``devices=2, strategy="ddp"`` divides each minibatch between two
+            devices and gives the result of one device up to rounding. ``docs/scaling.md`` shows how to start it.
         precision
-            ``"auto"``: bfloat16 autocast where the hardware is fast at it, else float32; or a precision of Lightning's.
-            Losses, K-means and results are float32 in any case.
+            Passed to Lightning. ``"auto"`` uses bfloat16 autocast where the hardware supports it natively, and float32
+            elsewhere. Losses, K-means and results are always float32.
         n_snapshots
-            Keep embedding and clusters before training, after it, and at epochs evenly spread between, in
-            ``snapshots_`` (:class:`~scclu.model.Snapshots`): as many in all, which is 0 or at least 2. Each costs
-            a clustering of all cells.
-            Results are the same with any number; :meth:`save` leaves snapshots out.
+            Number of snapshots of embedding and clusters to store in ``snapshots_``
+            (:class:`~scclu.model.Snapshots`): 0, or at least 2 (before training, after it, and at evenly spaced
+            epochs). Each clusters all cells. Snapshots do not change the results, and :meth:`save` leaves them out.
         checkpoint_dir
-            A folder for what a stopped training goes on from: the same call on the same cells, also in another process,
-            takes it up at the last epoch that was saved and ends with the same result. Saving takes at most a
-            twentieth of the time. The files are removed when training ends; trainings with other cells,
-            settings or seeds do not touch them and may share the folder. Callbacks of yours start anew.
+            Directory for checkpoints that allow training to resume. The same call on the same cells, also in another
+            process, resumes at the last saved epoch and gives the same result. Saving takes at most a twentieth of the
+            time. The files are removed when training ends. Runs with other cells, settings or seeds may share the
+            directory. The state of user-defined callbacks is not saved.
         **trainer_kwargs
-            For :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
+            Passed to :class:`scvi.train.Trainer`, such as ``enable_progress_bar=False``.
 
         Raises
         ------
         RuntimeError
-            If the model was loaded from a file without its cells.
+            If the model was loaded from a file without its training cells.
         ValueError
-            If cells that attend to each other are to be divided among devices.
+            If ``attention="batch"`` is combined with several devices.
         KeyboardInterrupt
-            If the user interrupts; the model is then what it was before.
+            If the user interrupts training; the model is left unchanged.
         """
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         single = devices in (1, "1", "auto") or (isinstance(devices, list) and len(devices) == 1)
@@ -233,19 +232,16 @@ class CICL(ClusteringModel):
                 f"devices, but devices={devices!r}, strategy={strategy!r} and num_nodes={num_nodes} were passed. "
                 'Use one device, or attention="cell".'
             )
-        if batch_size is None:
-            batch_size = self.settings.batch_size
-        n_cells, n_genes = self._matrix.shape
+        batch_size = batch_size or self.settings.batch_size
         data = CellBatches(self._matrix, batch_size, self._seed("batches"))
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:
-            max_epochs = self.settings.n_epochs(n_cells, steps_per_epoch)
-        module = self._new_module()  # training again starts again; the old network stays until the new one is ready
+            max_epochs = self.settings.n_epochs(self._matrix.shape[0], steps_per_epoch)
+        module = self._new_module()  # the old network is kept until training succeeds
         plan = self._plan(module, batch_size, max_epochs * steps_per_epoch)
         logger.info(
             "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
-            n_cells,
-            n_genes,
+            *self._matrix.shape,
             max_epochs,
             steps_per_epoch,
             batch_size,
@@ -275,12 +271,12 @@ class CICL(ClusteringModel):
                 **trainer_kwargs,
             )
             with torch.inference_mode():
-                self._fit_embedding(module.eval())
+                self._fit_embedding(module.eval(), batch_size)
             history = {name: np.array(values) for name, values in plan.history.items()}
             embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
             labels = self._cluster(embedding, module)
-            centroids = cluster_means(embedding, labels)
-            self._keep(module, history, recorder, embedding, labels, centroids, _batch_size=batch_size)
+            found = embedding, labels, cluster_means(embedding, labels)
+            self._keep(module, history, recorder, *found, _batch_size=batch_size)
 
     def _embed_with(
         self, module: CICLModule, encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, batch_size: int
@@ -303,24 +299,32 @@ class CICL(ClusteringModel):
         batch_size = state.get("batch_size", self.settings.batch_size)
         self._batch_size = check_number("batch_size", batch_size, integer=True, low=1)
 
-    def _fit_embedding(self, module: CICLModule) -> None:
-        reference = batch_tensor(self._matrix, slice(REFERENCE_CELLS)).to(module.device)
-        module.fit_embedding(reference, self._seed("components"))
+    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+        matrix, names, source = self._read(adata)
+        order = self._training_order(matrix)  # so that cells attend to each other as they did after training
+        embedding = self._embed(self.recipe.transform(reordered(matrix, order), names, source))
+        return embedding[np.argsort(order)]
+
+    def _fit_embedding(self, module: CICLModule, batch_size: int) -> None:
+        if module.joint is not None:
+            reference = self._matrix[:REFERENCE_CELLS]
+            hidden = torch.from_numpy(self._embed_with(module, module.encode, reference, batch_size))
+            x = module.standardise(batch_tensor(reference, slice(None)).to(module.device))
+            module.joint.fit(hidden.to(module.device), x, self._seed("components"))
 
     def _cluster(self, embedding: np.ndarray, module: CICLModule) -> np.ndarray:
         logger.info("Clustering the embedding of %d cells (%s).", len(embedding), self.settings.cluster_method)
-        n_hidden = None if module.joint is None else module.joint.n_components[0]
         return partition(
             embedding,
             self.n_clusters,
             method=self.settings.cluster_method,
             random_state=self._seed("clusters"),
-            n_hidden=n_hidden,
+            n_hidden=None if module.joint is None else module.joint.n_components[0],
             others=self._representations,
         )
 
     def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        self._fit_embedding(module)
+        self._fit_embedding(module, batch_size)
         embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
         return embedding, self._cluster(embedding, module)
 

@@ -120,7 +120,7 @@ class CICLModule(nn.Module):
         return (x.clamp_(-self.max_value, self.max_value) - clipped_mean) / clipped_scale
 
     def augment(self, x: torch.Tensor, share: Share | None = None) -> torch.Tensor:
-        """Two random views of standardised cells, ``(2, n_cells, n_genes)``, drawn afresh at every call.
+        """Two augmented views of standardised cells, ``(2, n_cells, n_genes)``, different at every call.
 
         Each device draws for the whole minibatch, so that views do not depend on how it is divided.
         """
@@ -137,16 +137,11 @@ class CICLModule(nn.Module):
         return self.encoder(self.standardise(x)[None])[0].float()
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """The embedding that is clustered: H, or its components beside the input's, ``(n_cells, n_embedding)``."""
+        """The embedding that is clustered: H, or components of H and of the input, ``(n_cells, n_embedding)``."""
         return self.encode(x) if self.joint is None else self.joint(self.encode(x), self.standardise(x))
 
-    def fit_embedding(self, x: torch.Tensor, random_state: int) -> None:
-        """Find the components of the embedding on log-normalised cells, after training."""
-        if self.joint is not None:
-            self.joint.fit(self.encode(x), self.standardise(x), random_state)
-
     def pseudo_labels(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Index of the centroid with the largest Student-t similarity (Eq. 8-9): the nearest, ``(n_cells,)``."""
+        """Index of the centroid with the largest Student-t similarity, the nearest one (Eq. 8-9), ``(n_cells,)``."""
         return student_t(hidden, self.pseudo_centroids, self.dof).argmax(1)
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor, share: Share | None = None) -> CICLLosses:
@@ -159,8 +154,9 @@ class CICLModule(nn.Module):
         labels
             Their pseudo-labels, ``(n_cells,)``.
         share
-            Which cells of a larger minibatch these are: projections and labels of all are gathered. The mean of the
-            devices' losses, and of their gradients, is then that of the whole minibatch.
+            Position of these cells in a minibatch that several devices share. Projections and labels of all its cells
+            are gathered, so that the mean of the devices' losses, and of their gradients, is that of the whole
+            minibatch.
         """
         z = self.projection(self.encoder(self.augment(self.standardise(x), share)))
         if share is None:

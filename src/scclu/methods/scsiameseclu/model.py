@@ -60,33 +60,33 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     preset
         Preset that provides defaults for all settings below that are ``None``: ``"default"`` or ``"paper"``.
     n_top_genes
-        Number of highly variable genes; all genes are used if there are fewer.
+        Number of highly variable genes; all genes are used if there are fewer. Default 2000; paper 2000.
     n_components
-        Number of principal components, which are the features of a cell and the space of the neighbour search.
+        Number of principal components: features of a cell and space of the neighbour search. Default 15; paper 100.
     n_neighbors
-        Number of neighbours of a cell by Pearson correlation, at most a third of the cells; an edge joins two cells if
-        either is a neighbour of the other.
+        Number of neighbours by Pearson correlation, at most a third of the cells. Default 7; paper 15.
     n_latent
-        Width d of the embedding.
+        Width d of the embedding. Default 15; paper 20.
     gene_hidden, graph_hidden
-        Widths of the hidden layers of the two encoders, first to last; the decoders mirror them.
+        Hidden widths of the encoders, first to last. Default (128, 256, 512), (128, 256); paper (128, 256, 512), (128,
+        256). The decoders mirror them.
     shared_weights
-        Whether the two views of a cell pass the same autoencoders; ``False`` trains one of each kind for each view.
+        Whether both views pass the same autoencoders instead of one of each kind per view. Default True; paper False.
     edge_drop
-        Fraction of edges that are removed from the graph of the first view (Eq. 2), in [0, 1).
+        Fraction of edges that are removed from the graph of the first view (Eq. 2), in [0, 1). Default 0.1; paper 0.1.
     teleport
-        Teleport probability alpha of Eq. 3, in (0, 1].
+        Teleport probability alpha of Eq. 3, in (0, 1]. Default 0.2; paper 0.2.
     noise_scale
-        Standard deviation of the noise of Eq. 1, >= 0.
+        Standard deviation of the noise of Eq. 1, >= 0. Default 0.1; paper 0.1.
     correlation_weight, reconstruction_weight
-        Weights of Eq. 4-5 and of L_REC. A weight of 0 disables a loss, here and below.
+        Weights of Eq. 4-5 and L_REC; 0 disables a loss, here and below. Default 0.1, 1.0; paper 1.0, 1.0.
     propagation_weight, zinb_weight, ot_weight
-        gamma of Eq. 9, rho and sigma of Eq. 14.
+        gamma of Eq. 9, rho and sigma of Eq. 14. Default 1.0, 0.1, 0.3; paper 1000.0, 0.1, 0.1.
     sharpness
-        lambda of Eq. 11, > 0.
+        lambda of Eq. 11, > 0. Default 5.0; paper 5.0.
     cluster_method
-        Final clustering: ``"assignment"`` takes the most probable cluster under Q, ``"consensus"`` combines Gaussian
-        mixtures and K-means on the embedding and on components of the input (docs/deviations.md).
+        Final clustering: ``"assignment"``, the most probable cluster under Q, or ``"consensus"`` of mixtures and
+        K-means on the embedding and on components of the input. Default ``"consensus"``; paper ``"assignment"``.
     counts_layer
         Key of ``adata.layers`` with raw counts for ZINB; ``None`` uses ``layers["counts"]``, else ``X`` or the
         registered layer if it contains counts.
@@ -227,11 +227,11 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         Parameters
         ----------
         max_epochs
-            Number of epochs of each phase, with 5 batches per epoch. ``None`` uses the preset's value, or more if those
-            epochs contain less than one pass over the cells.
+            Number of epochs of each phase, with 5 batches per epoch. ``None`` uses the preset's value, 8 (paper: 20),
+            or more if those epochs contain less than one pass over the cells.
         batch_size
-            Approximate number of cells per batch; ``None`` uses the preset's value. If all cells fit into one batch,
-            training uses the whole graph; otherwise, random unions of parts of the graph.
+            Approximate number of cells per batch; ``None`` uses the preset's value, 1024 (paper: 6000). If all cells
+            fit into one batch, training uses the whole graph; otherwise, random unions of parts of the graph.
         accelerator, devices
             As in scvi-tools.
         precision
