@@ -225,13 +225,7 @@ class CICL(ClusteringModel):
             If the user interrupts training; the model is left unchanged.
         """
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
-        single = devices in (1, "1", "auto") or (isinstance(devices, list) and len(devices) == 1)
-        if self.settings.attention == "batch" and not (single and strategy == "auto" and num_nodes == 1):
-            raise ValueError(
-                'attention="batch" lets the cells of a minibatch attend to each other, so they cannot be divided among '
-                f"devices, but devices={devices!r}, strategy={strategy!r} and num_nodes={num_nodes} were passed. "
-                'Use one device, or attention="cell".'
-            )
+        self.settings.check_devices(devices, strategy, num_nodes)
         batch_size = batch_size or self.settings.batch_size
         data = CellBatches(self._matrix, batch_size, self._seed("batches"))
         steps_per_epoch = len(data.sampler)
