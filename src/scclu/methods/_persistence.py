@@ -46,7 +46,7 @@ class SaveMixin:
         overwrite
             Replace a model in the directory. Default ``False``.
         save_anndata
-            Also write the training cells, to ``adata.h5ad`` in the directory; :meth:`load` reads them from there. Default
+            Also write the training cells, to ``adata.h5ad`` in the directory, where :meth:`load` finds them. Default
             ``False``.
 
         Raises
