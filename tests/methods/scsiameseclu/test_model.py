@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import simulated_counts
-from scclu.methods.scsiameseclu.batches import EPOCH_STEPS
+from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, make_batches
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 from scclu.methods.scsiameseclu.phases import PhasePlan
 from scclu.methods.scsiameseclu.refresh import make_refresh
@@ -50,7 +50,8 @@ def test_each_phase_has_a_progress_bar_on_stderr(adata, capsys):
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 1024])
 def test_few_refreshes_in_a_pass(adata, batch_size):
     model = make(adata)
-    batches = model._make_batches(batch_size)
+    graph = model._reference
+    batches = make_batches(graph.components, graph.adjacency, None, model.settings, batch_size, 1e-2, seed=0)
     every = make_refresh(model.module, batches, model.settings, n_epochs=40, seed=0).every
     assert batches.n_batches / (every * EPOCH_STEPS) <= 6
     assert every == 1 or batches.n_batches / (every * EPOCH_STEPS) >= 3

@@ -27,7 +27,7 @@ from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.cicl.batches import CellBatches
 from scclu.methods.cicl.encoder import Attention
-from scclu.methods.cicl.module import CICLModule
+from scclu.methods.cicl.module import MODULE_SETTINGS, CICLModule
 from scclu.methods.cicl.plan import CentroidRefresh, CICLPlan
 from scclu.methods.cicl.settings import PRESETS, CICLSettings
 
@@ -157,16 +157,7 @@ class CICL(ClusteringModel):
             return CICLModule(
                 torch.from_numpy(self.recipe.moments),
                 self.n_clusters,
-                n_layers=settings.n_layers,
-                n_heads=settings.n_heads,
-                n_hidden=settings.n_hidden,
-                attention=settings.attention,
-                mask_rate=settings.mask_rate,
-                noise_scale=settings.noise_scale,
-                temperature=settings.temperature,
-                cluster_weight=settings.cluster_weight,
-                dof=settings.dof,
-                n_components=settings.n_components,
+                **{name: getattr(settings, name) for name in MODULE_SETTINGS},
                 max_value=self.recipe.max_value,
                 augmentation_seed=self._seed("augmentation"),
             )

@@ -14,6 +14,20 @@ from scclu.methods.cicl.components import JointComponents
 from scclu.methods.cicl.encoder import Attention, CellEncoder, gaussian_noise, mask_genes
 from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
 
+# settings that are arguments of the network
+MODULE_SETTINGS = (
+    "n_layers",
+    "n_heads",
+    "n_hidden",
+    "attention",
+    "mask_rate",
+    "noise_scale",
+    "temperature",
+    "cluster_weight",
+    "dof",
+    "n_components",
+)
+
 
 class CICLLosses(NamedTuple):
     """The terms of Eq. 17 for one minibatch, scalars."""

@@ -16,6 +16,7 @@ from scclu.data.tensors import batch_tensor
 from scclu.methods.scsiameseclu.edges import induced_subgraph, partition_graph, shuffled_unions
 from scclu.methods.scsiameseclu.graph import GraphOperators
 from scclu.methods.scsiameseclu.module import CellBatch
+from scclu.methods.scsiameseclu.settings import ScSiameseCluSettings
 
 # gradient steps per epoch
 EPOCH_STEPS = 5
@@ -160,3 +161,26 @@ class _Epoch(Dataset):
 
     def __getitem__(self, step: int) -> CellBatch:
         return self.batches.next_batch()
+
+
+def make_batches(
+    features: torch.Tensor,
+    adjacency: sparse.csr_matrix,
+    counts: Counts | None,
+    settings: ScSiameseCluSettings,
+    batch_size: int,
+    tolerance: float,
+    seed: int,
+) -> GraphBatches:
+    """Create the batches of a training with these settings; the arguments are those of :class:`GraphBatches`."""
+    return GraphBatches(
+        features,
+        adjacency,
+        batch_size=batch_size,
+        part_size=settings.part_size,
+        teleport=settings.teleport,
+        tolerance=tolerance,
+        counts=counts,
+        n_counted=settings.n_counted,
+        seed=seed,
+    )

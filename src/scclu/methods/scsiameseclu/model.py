@@ -27,7 +27,7 @@ from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
-from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
+from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, make_batches
 from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
 from scclu.methods.scsiameseclu.final import final_clusters
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
@@ -264,7 +264,9 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             batch_size = settings.batch_size
         self._projection.cpu()
         module = self._new_module()  # the old network is kept until training succeeds
-        batches = self._make_batches(batch_size)
+        features = self._projection.temper(self._reference.components)
+        adjacency, seed = self._reference.adjacency, self._seed("batches")
+        batches = make_batches(features, adjacency, self._counts, settings, batch_size, _TOLERANCE, seed)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         refresh = make_refresh(module, batches, settings, n_epochs, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
@@ -311,20 +313,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     def _training_data(self) -> tuple[Any, ...]:
         data = (self._matrix, self._reference.adjacency)
         return data if self._counts is None else (*data, self._counts.matrix, self._counts.size_factors)
-
-    def _make_batches(self, batch_size: int) -> GraphBatches:
-        settings = self.settings
-        return GraphBatches(
-            self._projection.temper(self._reference.components),
-            self._reference.adjacency,
-            batch_size=batch_size,
-            part_size=settings.part_size,
-            teleport=settings.teleport,
-            tolerance=_TOLERANCE,
-            counts=self._counts,
-            n_counted=settings.n_counted,
-            seed=self._seed("batches"),
-        )
 
     # -- new cells ----------------------------------------------------------------------------------------------------
 
