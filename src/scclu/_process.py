@@ -88,6 +88,9 @@ _KNOWN_WARNINGS = (
     ".*LeafSpec.*",
     # fewer distinct cells than clusters: the models warn of empty clusters themselves
     "Number of distinct clusters .* found smaller than n_clusters",
+    # scipy makes the CSR matrices that are converted to tensors
+    "Sparse CSR tensor support is in beta",
+    "Sparse invariant checks are implicitly disabled",
 )
 
 

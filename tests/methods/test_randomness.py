@@ -5,10 +5,12 @@ import threading
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch_geometric.nn import GCNConv
 
 import scclu
 from conftest import simulated_counts
-from scclu.methods._randomness import RandomStream, isolated_randomness
+from scclu.methods._randomness import RandomStream, SeededInitialisation
 
 CPU = torch.device("cpu")
 
@@ -27,14 +29,44 @@ def test_a_stream_resumes_where_it_was():
     assert torch.equal(torch.rand(5, generator=RandomStream(3).on(CPU)), first)
 
 
-def test_isolated_randomness_seeds_and_restores():
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    with isolated_randomness(1):
-        first = torch.rand(2), np.random.rand(2)
-    with isolated_randomness(1):
-        second = torch.rand(2), np.random.rand(2)
-    assert torch.equal(first[0], second[0]) and np.array_equal(first[1], second[1])
-    assert torch.equal(torch.get_rng_state(), before[0]) and np.array_equal(np.random.get_state()[1], before[1])
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.Linear(5, 4, bias=False), GCNConv(4, 3))
+
+
+def test_initial_weights_are_those_of_the_global_seed():
+    state = torch.get_rng_state()
+    with SeededInitialisation(7):
+        ours = network()
+    assert torch.equal(torch.get_rng_state(), state)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        expected = network()
+    for name, weights in expected.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weights), name
+
+
+def test_initial_weights_do_not_depend_on_other_threads():
+    """Other threads, such as those that run Lightning, may seed and restore the global random states at any time."""
+    with SeededInitialisation(7):
+        expected = network().state_dict()
+    stop = threading.Event()
+
+    def disturb():
+        while not stop.is_set():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                torch.rand(10)
+
+    disturbing = threading.Thread(target=disturb)
+    disturbing.start()
+    try:
+        for _ in range(50):
+            with SeededInitialisation(7):
+                found = network().state_dict()
+            assert all(torch.equal(found[name], weights) for name, weights in expected.items())
+    finally:
+        stop.set()
+        disturbing.join()
 
 
 @pytest.mark.parametrize("name", ["CICL", "ScSiameseClu"])

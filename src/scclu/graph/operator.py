@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import sparse
+
+from scclu._process import known_warnings_ignored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,9 +86,7 @@ class _SparseDense(torch.autograd.Function):
 def _to_torch(matrix: sparse.csr_matrix, dtype: torch.dtype, device: torch.device | str) -> Tensor:
     """Convert to a CSR tensor, with 32-bit indices if they fit: the product is limited by memory traffic."""
     index = torch.int32 if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max else torch.int64
-    with warnings.catch_warnings():
-        # torch warns that CSR support is in beta and that invariants are not checked
-        warnings.simplefilter("ignore", UserWarning)
+    with known_warnings_ignored.held():
         return torch.sparse_csr_tensor(
             torch.as_tensor(matrix.indptr).to(index),
             torch.as_tensor(matrix.indices).to(index),

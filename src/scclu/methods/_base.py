@@ -97,41 +97,41 @@ class ClusteringModel(SaveMixin, BaseModelClass):
     ) -> None:
         """Register the matrix of `adata` that the model reads.
 
-        Its values are read and checked when the model is made.
+        The values are read and checked when the model is created.
 
         Parameters
         ----------
         adata
-            Cells x genes. As with every scvi-tools model, identifiers are put into ``adata.uns``; nothing else changes.
+            Cells x genes. Like all scvi-tools models, this writes identifiers to ``adata.uns``; nothing else changes.
         layer
-            A key of ``adata.layers``; ``None`` (default) is ``adata.X``. Non-negative whole numbers are taken as
-            counts, non-negative reals as log-normalised (above 50: as expression not yet logged), other reals as
-            scaled.
+            Key of ``adata.layers``; ``None`` (default) uses ``adata.X``. Non-negative whole numbers are treated as
+            counts, other non-negative numbers as log-normalised (as expression without logarithm if some are above 50),
+            and values of both signs as scaled.
         use_rep
-            A key of ``adata.obsm`` with an embedding to use instead of genes (``"X_pca"``, ``"X_scVI"``); ``None``
+            Key of ``adata.obsm`` with an embedding to use instead of genes (``"X_pca"``, ``"X_scVI"``); ``None``
             (default) uses genes.
         **register_kwargs
-            Passed by scvi-tools itself (``source_registry``).
+            Arguments that scvi-tools passes internally (``source_registry``).
 
         Raises
         ------
         TypeError, ValueError
-            If the matrix is missing, empty, or does not hold numbers, or if gene names are duplicated.
+            If the matrix is missing, empty, or does not contain numbers, or if gene names are duplicated.
         """
         layer, use_rep = (None if name == "X" else name for name in (layer, use_rep))
         select_matrix(adata, layer=layer, use_rep=use_rep)
         register(cls, adata, layer=layer, use_rep=use_rep, **register_kwargs)
 
     def _seed(self, name: str) -> int:
-        """Random seed of one of the model's consumers of randomness."""
+        """Random seed of one step of the model, whose stream no other step uses."""
         return child_seed(self.random_state, name)
 
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
-        """The registered matrix of these cells, checked (:func:`read_matrix`)."""
+        """Read and check the registered matrix of `adata` (:func:`read_matrix`)."""
         return read_matrix(adata, **registered_matrix(self), by_block=self.reads_blocks)
 
     def _training_order(self, matrix: Matrix) -> np.ndarray:
-        """Rows of the user's matrix in the order of training, ``(n_cells,)``."""
+        """Positions of the cells in `adata`, in the order of training, ``(n_cells,)``."""
         shuffled = np.random.default_rng(self._seed("order")).permutation(matrix.shape[0])
         return canonical_order(matrix)[shuffled]
 
@@ -150,9 +150,9 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     @property
     def history(self) -> dict[str, pd.DataFrame]:
-        """Mean of each loss over each epoch, as scvi-tools has it.
+        """Mean of each loss over each epoch, in the format of scvi-tools.
 
-        A data frame for each loss, with the loss's name as its only column and the index ``"epoch"``; empty before
+        One data frame per loss, with the name of the loss as its only column and the index ``"epoch"``; empty before
         training.
         """
         return {
@@ -162,7 +162,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     @property
     def summary_string(self) -> str:
-        """Class, number of clusters, preset, settings and training status in words."""
+        """Class, number of clusters, preset, settings and training status as text."""
         given = self.init_params_["non_kwargs"]
         n_clusters = getattr(self, "n_clusters", given["n_clusters"])
         values = {"n_clusters": n_clusters, "preset": given["preset"], **asdict(self.settings)}
@@ -233,11 +233,11 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         return checkpointing(checkpoint_dir, run, parts)
 
     def _training_data(self) -> tuple[Any, ...]:
-        """Arrays and matrices that the result of training depends on."""
+        """Arrays and matrices that determine the result of training."""
         return (self._matrix,)
 
     def _new_module(self) -> torch.nn.Module:
-        """The network, with initial weights."""
+        """Create the network with initial weights."""
         raise NotImplementedError
 
     # -- results ------------------------------------------------------------------------------------------------------
@@ -247,29 +247,29 @@ class ClusteringModel(SaveMixin, BaseModelClass):
             raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
 
     def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
-        """Embedding of cells that :attr:`recipe` has transformed."""
+        """Embed cells that :attr:`recipe` has transformed."""
         self.module.eval()
         return embed_cells(self.module.embed, matrix, self.module.device, batch_size or EMBEDDING_BATCH)
 
     def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
-        """The embedding of the training cells of a loaded model."""
+        """Embed the training cells of a loaded model."""
         return self.get_latent_representation(adata)
 
     def get_latent_representation(
         self, adata: AnnData | None = None, indices: Sequence[int] | None = None, batch_size: int | None = None
     ) -> np.ndarray:
-        """The embedding that is clustered.
+        """Embedding of cells, as used for clustering.
 
         Parameters
         ----------
         adata
-            New cells, with the genes of the training cells (matched by name); ``None`` (default) is the training cells.
+            New cells with the genes of the training cells, matched by name; ``None`` (default) uses the training cells.
         indices
-            Positions of the cells to return, or a boolean mask; ``None`` (default) returns all. Training cells and
-            those of `adata` alike.
+            Positions of the cells to return, or a boolean mask, for training cells and for `adata`; ``None`` (default)
+            returns all cells.
         batch_size
-            Number of new cells that are embedded at a time, which bounds the memory; ``None`` (default) is 1,024, or
-            the batch size of training where cells attend to each other.
+            Number of new cells that are embedded at a time, which limits the memory; ``None`` (default) is 1,024, or
+            the batch size of training for ``attention="batch"``.
 
         Returns
         -------
@@ -299,14 +299,14 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         return self._embed(matrix, batch_size)
 
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
-        """Clusters of cells, or the similarity of each cell to each cluster.
+        """Clusters of cells, or similarities of cells to clusters.
 
-        Training cells keep the clusters that training ended with; a new cell gets the cluster of its nearest centroid.
+        Training cells have the clusters found by training; a new cell is assigned to the nearest centroid.
 
         Parameters
         ----------
         adata
-            New cells, with the genes of the training cells (matched by name); ``None`` (default) is the training cells.
+            New cells with the genes of the training cells, matched by name; ``None`` (default) uses the training cells.
         soft
             Return Student-t similarities to the centroids (Eq. 8 of the CICL paper) instead of clusters. Default
             ``False``.

@@ -1,4 +1,4 @@
-"""Model files: weights in safetensors, everything else in JSON. Reading them runs no code."""
+"""Reading and writing of model files: weights in safetensors, everything else in JSON; no code is executed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _HEAD, _NECK = b'{"sha256": "', b'", '
 def write_model(
     folder: Path, state: dict[str, Any], tensors: dict[str, torch.Tensor], *, overwrite: bool, stem: str = "model"
 ) -> None:
-    """Write weights and state. Both are written under other names first, so that a failure leaves earlier ones whole.
+    """Write weights and state. Both are written to temporary files first, so that existing files survive a failure.
 
     Parameters
     ----------
     folder
-        Folder of the files, which is created if it does not exist.
+        Directory of the files, which is created if it does not exist.
     state
         Everything that is not a tensor.
     tensors
         The weights.
     overwrite
-        Replace files that are there.
+        Replace existing files.
     stem
         Name of the files without their suffixes.
 
@@ -63,7 +63,7 @@ def write_model(
 
 
 def state_text(state: dict[str, Any]) -> bytes:
-    """A state as JSON that begins with the checksum of all that follows."""
+    """Serialise a state as JSON that begins with the checksum of the rest."""
     return _signed(json.dumps(state, default=_plain).encode()[1:])
 
 
@@ -76,7 +76,7 @@ def _paths(folder: Path, stem: str) -> tuple[Path, Path]:
 
 
 def partial_path(path: Path) -> Path:
-    """Name under which a file is written before it takes the place of an earlier one."""
+    """Name of the temporary file that is renamed to `path` when it is complete."""
     return path.with_name(f".{path.name}.partial")
 
 
@@ -87,7 +87,7 @@ def file_digest(path: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write through to the disk: a rename must not outrun what it names."""
+    """Write a file and flush it to the disk, so that it is complete before it is renamed."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -101,7 +101,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_model(folder: Path, class_name: str, stem: str = "model") -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The state and the tensors of a saved model.
+    """Read the state and the tensors of a saved model.
 
     Raises
     ------
@@ -156,12 +156,12 @@ def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 class _OtherVersion(ValueError):
-    """A format version that this scclu does not read, which is no damage."""
+    """The file has a format version that this version of scclu does not read; it is not damaged."""
 
 
 @contextmanager
 def damage(folder: Path, stem: str = "model") -> Iterator[None]:
-    """Turn errors inside the block into a ValueError that says that the files are damaged."""
+    """Context manager that converts errors to a ValueError which says that the files are damaged."""
     try:
         yield
     except _OtherVersion as error:

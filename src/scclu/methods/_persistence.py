@@ -37,16 +37,16 @@ class SaveMixin:
     _new_module: Any
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False, save_anndata: bool = False) -> None:
-        """Save the trained model: weights as safetensors, the rest as JSON.
+        """Save the trained model: weights in a safetensors file, everything else in a JSON file.
 
         Parameters
         ----------
         dir_path
-            A folder, which is created if it does not exist.
+            Directory, which is created if it does not exist.
         overwrite
-            Replace a model that is in the folder. Default ``False``.
+            Replace a model in the directory. Default ``False``.
         save_anndata
-            Also write the training cells, to ``adata.h5ad`` in the folder; :meth:`load` reads them from there. Default
+            Also write the training cells, to ``adata.h5ad`` in the directory, where :meth:`load` finds them. Default
             ``False``.
 
         Raises
@@ -54,7 +54,7 @@ class SaveMixin:
         RuntimeError
             If the model is not trained, or was loaded without its training cells.
         FileExistsError
-            If there is a model and `overwrite` is ``False``.
+            If the directory contains a model and `overwrite` is ``False``.
         """
         self._check_trained()
         if self.labels_ is None:
@@ -73,16 +73,16 @@ class SaveMixin:
         accelerator: str = "auto",
         device: int | str = "auto",
     ) -> Self:
-        """Load a model that :meth:`save` wrote. No code in the files is run.
+        """Load a model that was written by :meth:`save`. No code from the files is executed.
 
         Parameters
         ----------
         dir_path
-            The folder.
+            Directory of the model.
         adata
             The training cells, for :meth:`predict` and :meth:`get_latent_representation` without arguments; they are
-            registered as by :meth:`setup_anndata`. ``None`` (default) takes the cells that were saved with the model,
-            if there are any; ``False`` loads a model without cells.
+            registered as by :meth:`setup_anndata`. ``None`` (default) uses the cells that were saved with the
+            model, if any; ``False`` loads the model without cells.
         accelerator, device
             Device of the model, as in scvi-tools; ``"auto"`` (default) is a GPU if there is one.
 
@@ -93,8 +93,8 @@ class SaveMixin:
         Raises
         ------
         FileNotFoundError, ValueError
-            If the folder holds no model, one of another class, or damaged files, or if `adata` has another number of
-            cells than the model was trained on.
+            If the directory contains no model, a model of another class, or damaged files, or if the number of cells in
+            `adata` differs from that of the training cells.
         """
         return _load(cls, Path(dir_path), adata, accelerator=accelerator, device=device)
 
@@ -102,26 +102,26 @@ class SaveMixin:
     def _upgrade(
         cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        """Translate what an older version saved to the names of this version."""
+        """Convert the state and tensors saved by an older version to the names of this version."""
         return state, tensors
 
     def _extra_state(self) -> dict[str, Any]:
-        """Plain values that a model needs for new cells beside its constructor's arguments."""
+        """Values, other than the arguments of the constructor, that a model needs to embed new cells."""
         return {}
 
     def _restore_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`_extra_state` returned; values may be missing in older files."""
+        """Restore what :meth:`_extra_state` returned; values may be missing in older files."""
 
     def _extra_tensors(self) -> dict[str, torch.Tensor]:
-        """Tensors that a model needs for new cells beside those of its network."""
+        """Tensors, other than those of the network, that a model needs to embed new cells."""
         return {}
 
     def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
-        """Take back what :meth:`_extra_tensors` returned for `n_cells` training cells, before the network is built."""
+        """Restore what :meth:`_extra_tensors` returned for `n_cells` training cells, before the network is built."""
 
     @classmethod
     def convert_legacy_save(cls, *_: Any, **__: Any) -> NoReturn:
-        """Not available: it reads pickles, which can run any code."""
+        """Not available, because it would read pickle files, which can execute any code."""
         raise NotImplementedError(f"{cls.__name__} reads no pickles. {cls.__name__}.load reads what save wrote.")
 
     load_registry = view_setup_args = convert_legacy_save
@@ -162,7 +162,7 @@ def _save(model: Any, folder: Path, *, overwrite: bool, save_anndata: bool) -> N
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    # stopped here, the cells still lie beside the model: _saved_cells takes them from there
+    # if saving is interrupted here, _saved_cells reads the cells from the partial file
     os.replace(partial, path)
 
 
@@ -187,14 +187,14 @@ def _load(
             "Load without adata, and pass new cells to predict(adata) or get_latent_representation(adata)."
         )
     embedding = model._embed_training_cells(adata)
-    # scvi-tools registers no views
+    # scvi-tools cannot register views of AnnData
     attach(model, adata.copy() if adata.is_view else adata)
     model._embedding, model.labels_ = embedding, labels
     return model
 
 
 def _saved_cells(folder: Path, digest: str | None) -> AnnData | None:
-    """The cells that were saved with the model, ``None`` if none were."""
+    """Read the cells that were saved with the model; ``None`` if there are none."""
     if digest is None:
         return None
     path = folder / _ANNDATA
@@ -208,7 +208,7 @@ def _saved_cells(folder: Path, digest: str | None) -> AnnData | None:
 
 
 def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[Any, np.ndarray]:
-    """A trained model without cells, and the clusters of its training cells."""
+    """Build a trained model without cells; also returns the clusters of its training cells."""
     check_finite(tensors)
     state, tensors = cls._upgrade(state, tensors)
     labels = tensors.pop("labels").numpy()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-
-from scclu._process import process_lock
+from torch.overrides import TorchFunctionMode
 
 
 class RandomStream:
@@ -46,32 +42,32 @@ class RandomStream:
             self.on(torch.device(state_dict["device"])).set_state(state_dict["state"])
 
 
-@contextmanager
-def isolated_randomness(random_state: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed the global states of torch, numpy and Python inside the block, and restore them afterwards.
+# functions and methods of torch that draw initial weights
+_INITIALISERS = frozenset(
+    ("uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_")
+)
 
-    Threads are inside one at a time, since the states belong to the process: meant for short steps, such as the
-    initialisation of a network. Longer ones draw from a :class:`RandomStream`.
+
+class SeededInitialisation(TorchFunctionMode):
+    """Context manager in which the layers of torch draw their initial weights from a random stream of its own.
+
+    The weights are those that follow ``torch.manual_seed(seed)``, but the global random state is neither used nor
+    changed. Only the calling thread is affected, so several threads may initialise networks at the same time.
 
     Parameters
     ----------
-    random_state
-        Seed.
-    device
-        A CUDA device whose random state is seeded and restored too; those of other devices are not touched.
+    seed
+        Random seed.
     """
-    on_cuda = device is not None and device.type == "cuda"
-    with process_lock(), torch.random.fork_rng(devices=[device] if on_cuda else []):
-        python_state, numpy_state = random.getstate(), np.random.get_state()
-        try:
-            random.seed(random_state)
-            np.random.seed(random_state)
-            # torch.manual_seed would seed all devices
-            torch.default_generator.manual_seed(random_state)
-            if on_cuda:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(random_state)
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") in _INITIALISERS:
+            kwargs["generator"] = self._generator
+        return func(*args, **kwargs)

@@ -91,7 +91,7 @@ class SnapshotRecorder(pl.Callback):
         plan.train()
 
     def finish(self, order: np.ndarray, embedding: Any, clusters: Any) -> Snapshots | None:
-        """All snapshots in the order of the user's cells; ``None`` if none were asked for.
+        """Return all snapshots in the order of the user's cells; ``None`` if `n_snapshots` is 0.
 
         Parameters
         ----------

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
 from scclu.data.tensors import batch_tensor, embed_cells
-from scclu.methods._randomness import isolated_randomness
 from scclu.methods.cicl import batches
 from scclu.methods.cicl.batches import CellBatches, MinibatchSampler
 
@@ -39,15 +36,3 @@ def test_batches_are_dense_rows(convert):
     torch.testing.assert_close(torch.cat([batch.cells for batch in loader]), torch.from_numpy(values))
     embedded = embed_cells(lambda x: 2 * x, convert(values), torch.device("cpu"), batch_size=3)
     np.testing.assert_array_equal(embedded, 2 * values)
-
-
-def test_isolated_randomness_repeats_and_restores():
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
-    draws = []
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match="stop"), isolated_randomness(3):
-            draws.append((random.random(), np.random.rand(), torch.rand(1).item()))
-            raise RuntimeError("stop")
-    assert draws[0] == draws[1]
-    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
-    assert before[:2] == after[:2] and torch.equal(before[2], after[2])

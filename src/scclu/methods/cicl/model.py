@@ -21,7 +21,7 @@ from scclu.cluster.representations import diffused
 from scclu.data.matrix import Matrix, reordered
 from scclu.data.tensors import batch_tensor, embed_cells
 from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel, cluster_means
-from scclu.methods._randomness import isolated_randomness
+from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
@@ -153,7 +153,7 @@ class CICL(ClusteringModel):
 
     def _new_module(self) -> CICLModule:
         settings = self.settings
-        with isolated_randomness(self._seed("weights")):
+        with SeededInitialisation(self._seed("weights")):
             return CICLModule(
                 torch.from_numpy(self.recipe.moments),
                 self.n_clusters,
@@ -216,13 +216,7 @@ class CICL(ClusteringModel):
             If the user interrupts training; the model is left unchanged.
         """
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
-        single = devices in (1, "1", "auto") or (isinstance(devices, list) and len(devices) == 1)
-        if self.settings.attention == "batch" and not (single and strategy == "auto" and num_nodes == 1):
-            raise ValueError(
-                'attention="batch" lets the cells of a minibatch attend to each other, so they cannot be divided among '
-                f"devices, but devices={devices!r}, strategy={strategy!r} and num_nodes={num_nodes} were passed. "
-                'Use one device, or attention="cell".'
-            )
+        self.settings.check_devices(devices, strategy, num_nodes)
         batch_size = batch_size or self.settings.batch_size
         data = CellBatches(self._matrix, batch_size, self._seed("batches"))
         steps_per_epoch = len(data.sampler)

@@ -53,6 +53,16 @@ class CICLSettings:
         check_number("temperature", self.temperature, above=0)
         check_number("dof", self.dof, above=0)
 
+    def check_devices(self, devices: int | list[int] | str, strategy: str, num_nodes: int) -> None:
+        """Raise ValueError if cells that attend to each other would be divided among devices."""
+        single = devices in (1, "1", "auto") or (isinstance(devices, list) and len(devices) == 1)
+        if self.attention == "batch" and not (single and strategy == "auto" and num_nodes == 1):
+            raise ValueError(
+                'attention="batch" lets the cells of a minibatch attend to each other, so they cannot be divided among '
+                f"devices, but devices={devices!r}, strategy={strategy!r} and num_nodes={num_nodes} were passed. "
+                'Use one device, or attention="cell".'
+            )
+
     def n_epochs(self, n_cells: int, steps_per_epoch: int) -> int:
         """Epochs of the whole training."""
         if self.n_steps is None:

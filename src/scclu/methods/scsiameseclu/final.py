@@ -10,8 +10,45 @@ import torch
 from scclu.cluster.final import by_size, partition
 from scclu.methods._base import cluster_means
 from scclu.methods.scsiameseclu.module import ScSiameseCluModule
+from scclu.methods.scsiameseclu.refresh import JointRefresh
 
 logger = logging.getLogger(__name__)
+
+
+def final_clusters(
+    refresh: JointRefresh,
+    embedding: torch.Tensor,
+    representations: tuple[np.ndarray, ...],
+    *,
+    method: str,
+    random_state: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster the cells after training.
+
+    Parameters
+    ----------
+    refresh
+        The callback of joint training, with the network and its batches.
+    embedding
+        Fused embedding of all cells, ``(n_cells, n_latent)``.
+    representations
+        Representations of the input that take part in the consensus.
+    method
+        ``"assignment"`` or ``"consensus"``.
+    random_state
+        Random seed of the consensus.
+
+    Returns
+    -------
+    Labels by size, ``(n_cells,)`` int, and the centroids of the clusters, ``(n_clusters, n_dims)``.
+    """
+    module = refresh.module
+    if method == "consensus":
+        features, n_clusters = refresh.batches.features.numpy(), len(module.trained_centroids)
+        return vote(embedding.numpy(), features, representations, n_clusters, random_state=random_state)
+    if not module.ot_weight:  # no clusters were learned
+        refresh.set_clusters(embedding)
+    return assign(module, embedding)
 
 
 def assign(module: ScSiameseCluModule, embedding: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

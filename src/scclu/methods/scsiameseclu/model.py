@@ -23,13 +23,13 @@ from scclu.data.counts import Counts
 from scclu.data.matrix import Matrix
 from scclu.graph.knn import pearson_knn
 from scclu.methods._base import ClusteringModel
-from scclu.methods._randomness import isolated_randomness
+from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, make_batches
 from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
-from scclu.methods.scsiameseclu.final import assign, vote
+from scclu.methods.scsiameseclu.final import final_clusters
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
@@ -160,8 +160,12 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         self._landmark_seed = self._seed("landmarks")
         self._counts: Counts | None = None
         self._n_counts = 0
-        if adata is None:
-            return
+        if adata is not None:
+            self._prepare(adata, counts_layer, neighbors_key)
+            self.module = self._new_module()
+
+    def _prepare(self, adata: AnnData, counts_layer: str | None, neighbors_key: str | None) -> None:
+        """Read the counts, compute the principal components, and read or build the graph of the training cells."""
         graph = None if neighbors_key is None else read_graph(adata, neighbors_key, self._order)
         if self.settings.zinb_weight:
             genes, n_genes = self.recipe.genes, self.settings.n_top_genes
@@ -182,7 +186,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             # a sample of the cells has too few edges in the graph of all cells
             shared_graph = graph if len(self._representations[0]) == n_cells else None
             self._representations += tuple(diffused(each, shared_graph) for each in self._representations)
-        self.module = self._new_module()
 
     def _seed(self, consumer: str) -> int:
         """Seed of one consumer of randomness, whose stream no other consumer shares."""
@@ -193,7 +196,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
 
     def _new_module(self) -> ScSiameseCluModule:
         settings = self.settings
-        with isolated_randomness(self._seed("weights")):
+        with SeededInitialisation(self._seed("weights")):
             module = ScSiameseCluModule(
                 self._projection,
                 self.n_clusters,
@@ -302,18 +305,8 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             )
             history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
-            if not settings.ot_weight and settings.cluster_method == "assignment":
-                refresh.set_clusters(embedding)
-            if settings.cluster_method == "consensus":
-                found = vote(
-                    embedding.numpy(),
-                    batches.features.numpy(),
-                    self._representations,
-                    self.n_clusters,
-                    random_state=self.random_state,
-                )
-            else:
-                found = assign(module, embedding)
+            how = {"method": settings.cluster_method, "random_state": self.random_state}
+            found = final_clusters(refresh, embedding, self._representations, **how)
             reference = replace(self._reference, pruned=batches.pruned)
             self._keep(module, history, recorder, embedding.numpy(), *found, _reference=reference)
 

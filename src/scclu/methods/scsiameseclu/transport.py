@@ -93,19 +93,18 @@ def transport_target(
     n_cells, n_clusters = log_assignment.shape
     proportions = proportions / proportions.sum()
     live = proportions > 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # replaced by the warning below, which names this function's arguments
-        live_plan, log = ot.sinkhorn(
-            torch.full_like(log_assignment[:, 0], 1.0 / n_cells),
-            proportions[live],
-            -log_assignment[:, live],
-            reg=1.0 / sharpness,
-            method="sinkhorn_log",
-            numItermax=max_iter,
-            stopThr=tolerance,
-            log=True,
-            warmstart=None if warm_start is None else (warm_start[0], warm_start[1][live]),
-        )
+    live_plan, log = ot.sinkhorn(
+        torch.full_like(log_assignment[:, 0], 1.0 / n_cells),
+        proportions[live],
+        -log_assignment[:, live],
+        reg=1.0 / sharpness,
+        method="sinkhorn_log",
+        numItermax=max_iter,
+        stopThr=tolerance,
+        log=True,
+        warn=False,  # replaced by the warning below, which names this function's arguments
+        warmstart=None if warm_start is None else (warm_start[0], warm_start[1][live]),
+    )
     plan = log_assignment.new_zeros(n_cells, n_clusters)
     plan[:, live] = live_plan / live_plan.sum(dim=1, keepdim=True)
     log_v = torch.zeros_like(proportions)
