@@ -187,13 +187,13 @@ def test_no_folder(tmp_path):
 
 
 def test_disk_full(tmp_path, every_epoch, monkeypatch):
-    """Training goes on without checkpoints, and says so."""
+    """Training continues without checkpoints, with a warning."""
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(_checkpoints, "write_model", full)
-    with pytest.warns(UserWarning, match="No checkpoint could be written.*No space left on device.*goes on"):
+    with pytest.warns(UserWarning, match="No checkpoint could be written.*No space left on device.*continues"):
         model = train(make("cicl"), "cicl", checkpoint_dir=tmp_path)
     assert model.is_trained
 
