@@ -46,8 +46,8 @@ def test_bad_input(name):
     ("argument", "value", "message"),
     [
         ("edge_drop", 1.0, "edge_drop must be at least 0 and below 1, but 1.0"),
-        ("teleport", 0, "teleport must be above 0, but 0"),
-        ("teleport", 2, "teleport must be at most 1, but 2"),
+        ("teleport", 0, "teleport must be at most 1 and above 0, but 0"),
+        ("teleport", 2, "teleport must be at most 1 and above 0, but 2"),
         ("sharpness", 0, "sharpness must be above 0"),
         ("zinb_weight", -1, "zinb_weight must be at least 0"),
         ("n_neighbors", 0, "n_neighbors must be at least 1"),
