@@ -52,7 +52,7 @@ def project(projection: FeatureProjection, matrix: Matrix) -> torch.Tensor:
     return torch.cat([projection.components(block) for block in blocks]).cpu()
 
 
-def fit_pca(values: np.ndarray, n_components: int, random_state: int) -> PCA:
+def fit_pca(values: np.ndarray, n_components: int, random_state: int, svd_solver: str = "auto") -> PCA:
     """Principal components of values in memory, at most as many as there are dimensions and degrees of freedom.
 
     Parameters
@@ -63,10 +63,12 @@ def fit_pca(values: np.ndarray, n_components: int, random_state: int) -> PCA:
         Number of components wanted.
     random_state
         Random seed passed to the solver.
+    svd_solver
+        As in :class:`sklearn.decomposition.PCA`.
     """
     n_components = max(1, min(n_components, values.shape[1], len(values) - 1))
     with np.errstate(invalid="ignore"):  # equal cells have no variance to divide by
-        return PCA(n_components, random_state=random_state).fit(values)
+        return PCA(n_components, svd_solver=svd_solver, random_state=random_state).fit(values)
 
 
 def principal_axes(

@@ -86,7 +86,7 @@ def scaled_components(values: np.ndarray, n_components: int, random_state: int) 
     The mean ``(n_features,)`` and the axes ``(n_features, n_found)``, float32; `n_found` is less
     than `n_components` where there are too few cells.
     """
-    pca = fit_pca(values, n_components, random_state)
+    pca = fit_pca(values, n_components, random_state, svd_solver="randomized")
     projected = pca.transform(values)
     spread = float(np.sqrt((projected**2).sum(1).mean()))
     axes = pca.components_.T / (spread if spread > 1e-12 else 1.0)
