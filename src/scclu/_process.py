@@ -19,8 +19,7 @@ _lock = threading.RLock()
 def process_lock() -> Iterator[None]:
     """Let only one thread at a time inside.
 
-    For short steps that need global random states, or code that is not thread-safe (igraph's random numbers, parallel
-    functions of numba).
+    For code that is not thread-safe: igraph's random numbers, parallel functions of numba, scvi-tools' registers.
     """
     with _lock:
         yield
