@@ -1,4 +1,4 @@
-"""Leiden communities of the neighbour graph of an embedding, computed by scanpy."""
+"""Neighbour graph of an embedding and its Leiden communities, computed by scanpy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import scanpy as sc
 from anndata import AnnData
+from scipy import sparse
 
 from scclu._process import known_warnings_ignored, one_at_a_time
 
 
-def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> AnnData:
-    """Neighbour graph of an embedding by :func:`scanpy.pp.neighbors`.
+def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> sparse.csr_matrix:
+    """Connectivities of an embedding by :func:`scanpy.pp.neighbors`.
 
     Parameters
     ----------
@@ -26,23 +28,24 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
 
     Returns
     -------
-    Annotated data with the embedding in ``X`` and the graph in ``obsp``.
+    Symmetric weights ``(n_cells, n_cells)``.
     """
-    graph = AnnData(embedding)
+    adata = AnnData(embedding)
     n_neighbors = min(n_neighbors, len(embedding) - 1)
     with known_warnings_ignored.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap warns about threads and seeds
-        sc.pp.neighbors(graph, n_neighbors=n_neighbors, use_rep="X", random_state=random_state)
-    return graph
+        sc.pp.neighbors(adata, n_neighbors=n_neighbors, use_rep="X", random_state=random_state)
+    return adata.obsp["connectivities"]
 
 
-def leiden_communities(graph: AnnData, *, resolution: float = 1.0, random_state: int = 0) -> np.ndarray:
+@one_at_a_time
+def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, random_state: int = 0) -> np.ndarray:
     """Leiden communities by :func:`scanpy.tl.leiden`, with two iterations of igraph's implementation.
 
     Parameters
     ----------
     graph
-        Result of :func:`neighbor_graph`.
+        Symmetric weights ``(n_cells, n_cells)``.
     resolution
         Resolution of the modularity; larger values give more communities.
     random_state
@@ -52,15 +55,21 @@ def leiden_communities(graph: AnnData, *, resolution: float = 1.0, random_state:
     -------
     Labels, ``(n_cells,)`` int; 0 is the largest community.
     """
+    adata = AnnData(obs=pd.DataFrame(index=pd.RangeIndex(graph.shape[0]).astype(str)))
     with known_warnings_ignored.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scanpy warns about its own defaults
         sc.tl.leiden(
-            graph, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=random_state
+            adata,
+            resolution=resolution,
+            adjacency=graph,
+            flavor="igraph",
+            n_iterations=2,
+            directed=False,
+            random_state=random_state,
         )
-    return graph.obs["leiden"].astype(int).to_numpy()
+    return adata.obs["leiden"].astype(int).to_numpy()
 
 
-@one_at_a_time
 def leiden_scan(
     embedding: np.ndarray, resolutions: Sequence[float], *, n_neighbors: int = 15, random_state: int = 0
 ) -> list[np.ndarray]:

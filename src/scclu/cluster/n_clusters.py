@@ -11,7 +11,6 @@ from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_
 
 from scclu._process import known_warnings_ignored
 from scclu._rng import child_seed, spawn_seeds
-from scclu.cluster.consensus import scale_rows
 from scclu.cluster.kmeans import one_thread
 from scclu.cluster.leiden import leiden_scan
 from scclu.cluster.mixture import tied_mixture
@@ -98,8 +97,16 @@ def find_n_clusters(
 def _coordinates(values: np.ndarray) -> np.ndarray:
     """Leading principal components after scaling the rows, whose norm depends on the number of molecules of a cell."""
     centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-    scaled = scale_rows(centered, 0.5, 0)
+    scaled = _scale_rows(centered, 0.5)
     return fit_pca(scaled, _N_DIMS, random_state=0).transform(scaled)
+
+
+def _scale_rows(block: np.ndarray, power: float) -> np.ndarray:
+    """Divide rows by their norm to a power, keeping the mean squared norm."""
+    norm = np.linalg.norm(block, axis=1, keepdims=True)
+    scaled = block / np.maximum(norm, 1e-9) ** power
+    ratio = np.sqrt((block**2).sum() / max(float((scaled**2).sum()), 1e-30))
+    return scaled * ratio
 
 
 def _leiden_counts(values: np.ndarray, seed: int) -> list[int]:

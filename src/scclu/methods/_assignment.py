@@ -2,7 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+import numpy as np
 import torch
+from torch import nn
+
+
+class CentroidHead(nn.Module):
+    """Assignment of cells to clusters by Student-t similarity to centroids (:func:`student_t`).
+
+    Parameters
+    ----------
+    n_clusters, n_dims
+        Number of clusters and of dimensions of the embedding.
+    dof
+        Degrees of freedom.
+    """
+
+    def __init__(self, n_clusters: int, n_dims: int, dof: float):
+        super().__init__()
+        self.register_buffer("centroids", torch.zeros(n_clusters, n_dims))
+        self.centroids: torch.Tensor
+        self.dof = dof
+
+    @classmethod
+    def of(cls, centroids: np.ndarray, dof: float) -> Self:
+        """The head of these centroids, ``(n_clusters, n_dims)`` float32."""
+        n_clusters, n_dims = centroids.shape
+        head = cls(n_clusters, n_dims, dof)
+        head.centroids.copy_(torch.from_numpy(centroids))
+        return head
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Similarities to the clusters, ``(n_cells, n_clusters)``; rows sum to one."""
+        return student_t(embedding, self.centroids, self.dof)
 
 
 def student_t(embedding: torch.Tensor, centroids: torch.Tensor, dof: float = 1.0) -> torch.Tensor:

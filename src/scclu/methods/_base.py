@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -18,14 +17,16 @@ from anndata import AnnData
 from scclu import __version__
 from scclu._checks import check_number
 from scclu._rng import child_seed
-from scclu.cluster.final import REFERENCE_CELLS
-from scclu.cluster.n_clusters import find_n_clusters
-from scclu.cluster.representations import common_components, input_representations
+from scclu.cluster.core import TreeClusters, tree_clusters
+from scclu.cluster.head import LinearHead, head_of_cut
+from scclu.cluster.representations import input_representations
+from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered, select_matrix
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import embed_cells
-from scclu.methods._assignment import student_t
+from scclu.methods._assignment import CentroidHead
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
+from scclu.methods._clusters import assigned, check_n_clusters, described, warn_about_sizes
 from scclu.methods._persistence import SaveMixin
 from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
@@ -38,7 +39,7 @@ EMBEDDING_BATCH = 1024
 class ClusteringModel(SaveMixin, BaseModelClass):
     """Base of the clustering models.
 
-    A subclass sets ``settings`` and ``module``, a network with a method ``embed`` and a buffer ``centroids``, and calls
+    A subclass sets ``settings`` and ``module``, a network with a method ``embed`` and a ``head``, and calls
     :meth:`_keep` at the end of ``train``. The training cells are kept in an order that depends on their values alone,
     shuffled by the seed, so that a model does not depend on the order of the cells in `adata`.
     """
@@ -54,7 +55,6 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         n_clusters: int | None,
         *,
         recipe: Mapping[str, Any],
-        with_representations: bool,
         random_state: int,
         registry: dict | None,
     ):
@@ -64,15 +64,19 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self.random_state = check_number("random_state", random_state, integer=True, low=0, below=2**32)
         self.labels_: np.ndarray | None = None
         self._matrix: Matrix = None
-        # representations of the input that vote in the final clustering beside the embedding
+        # clusters, their tree and the fine clusters that it merges
+        self.tree_: MergeTree | None = None
+        self.fine_: np.ndarray | None = None
+        # representations of the input that the tree describes, and its clusters before training
         self._representations: tuple[np.ndarray, ...] = ()
+        self._first: Any = None
         self._embedding: np.ndarray | None = None
         # genes of the training cells as they were read, for a subclass that needs them while it is made
         self._input: tuple[Matrix, np.ndarray, str] | None = None
         if adata is None:
             return
         matrix, names, source = read = self._read(adata)
-        _check_n_clusters(n_clusters, matrix.shape[0], source)
+        check_n_clusters(n_clusters, matrix.shape[0], source)
         self._order = self._training_order(matrix)
         matrix = reordered(matrix, self._order)
         is_representation = registered_matrix(self)["use_rep"] is not None
@@ -83,13 +87,13 @@ class ClusteringModel(SaveMixin, BaseModelClass):
             "is_representation": is_representation,
             "random_state": self._seed("representations"),
         }
-        if with_representations:
-            self._representations = input_representations(matrix[:REFERENCE_CELLS], names, source, **how)
-        if n_clusters is None:
-            components = common_components(matrix[:REFERENCE_CELLS], names, source, **how)
-            self.n_clusters, self.n_clusters_source = self._find_n_clusters(components), "stability"
-        else:
-            self.n_clusters, self.n_clusters_source = int(n_clusters), "user"
+        if self.settings.cluster_method == "tree" or n_clusters is None:
+            self._representations = input_representations(matrix, names, source, **how)
+            self._first = self._tree_clusters(n_clusters)
+        self.n_clusters_source = "tree" if n_clusters is None else "user"
+        self.n_clusters = (
+            int(self._first.labels.max()) + 1 if n_clusters is None and self._first else int(n_clusters or 0)
+        )
 
     @classmethod
     def setup_anndata(
@@ -135,16 +139,16 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         shuffled = np.random.default_rng(self._seed("order")).permutation(matrix.shape[0])
         return canonical_order(matrix)[shuffled]
 
-    def _find_n_clusters(self, components: np.ndarray) -> int:
-        found = find_n_clusters(components, random_state=self._seed("n_clusters"))
-        logger.info(
-            "n_clusters: %d, the most stable and best separated number between the %d and %d communities that Leiden "
-            "finds on %d cells. scclu.tl.choose_n_clusters shows the evidence.",
-            found.k,
-            *found.leiden_range,
-            found.n_cells,
+    def _tree_clusters(self, n_clusters: int | None, learned: Sequence[np.ndarray] = ()) -> TreeClusters:
+        """Clusters of the input, in the order of training; `learned` representations take part in the graph."""
+        return tree_clusters(
+            self._representations,
+            n_clusters,
+            graph_only=learned,
+            alpha=self.settings.alpha,
+            min_cluster_size=self.settings.min_cluster_size,
+            random_state=self._seed("tree"),
         )
-        return found.k
 
     # -- description --------------------------------------------------------------------------------------------------
 
@@ -180,25 +184,40 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
+    def _final_clusters(self, embedding: np.ndarray, learned: np.ndarray) -> tuple[LinearHead, TreeClusters]:
+        """Cluster the cells by a tree, and fit a head that assigns them by their embedding.
+
+        Parameters
+        ----------
+        embedding
+            ``(n_cells, n_dims)``, in the order of training.
+        learned
+            Representation of the network for the neighbour graph, ``(n_cells, n_dims)``.
+        """
+        logger.info("Clustering %d cells by a tree of tested merges.", len(embedding))
+        given = self.n_clusters if self.n_clusters_source == "user" else None
+        found = self._tree_clusters(given, (learned,))
+        return head_of_cut(embedding, found.tree, found.fine, given or found.tree.n_distinct), found
+
     def _keep(
         self,
         module: Any,
         history: dict[str, np.ndarray],
         recorder: SnapshotRecorder,
         embedding: np.ndarray,
-        labels: np.ndarray,
-        centroids: np.ndarray,
+        head: LinearHead | CentroidHead,
+        found: TreeClusters | None = None,
         **attributes: Any,
     ) -> None:
         """Store the results of training, which are in the order of training, in the order of `adata`."""
-        if len(centroids) < self.n_clusters:
-            warnings.warn(
-                f"{self.n_clusters - len(centroids)} of {self.n_clusters} clusters are empty: the data does not "
-                "support that many. Pass a smaller n_clusters.",
-                UserWarning,
-                stacklevel=4,
-            )
-        module.centroids = torch.from_numpy(centroids).to(module.device)
+        labels = assigned(head, embedding).argmax(axis=1)
+        n_found = int(labels.max()) + 1
+        if self.n_clusters_source == "user":
+            warn_about_sizes(labels, self.n_clusters, self.settings.min_cluster_size)
+        elif found is not None:
+            attributes["n_clusters"] = n_found
+            logger.info("%s (alpha = %g).", described(n_found), self.settings.alpha)
+        module.head = head.to(module.device)
         back = np.argsort(self._order)
         embedding, labels = embedding[back], labels[back]
         # a single step, so that an interrupt leaves either all old results or all new ones
@@ -206,6 +225,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
             module=module,
             history_=history,
             snapshots_=recorder.finish(self._order, embedding, labels),
+            tree_=None if found is None else found.tree,
+            fine_=None if found is None else found.fine[back],
             _embedding=embedding,
             labels_=labels,
             is_trained_=True,
@@ -301,14 +322,15 @@ class ClusteringModel(SaveMixin, BaseModelClass):
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
         """Clusters of cells, or similarities of cells to clusters.
 
-        Training cells have the clusters found by training; a new cell is assigned to the nearest centroid.
+        One rule assigns training cells and new cells: a linear classifier of the embedding (Student-t similarity to
+        centroids, Eq. 8-9 of the CICL paper, in the presets of the papers).
 
         Parameters
         ----------
         adata
             New cells with the genes of the training cells, matched by name; ``None`` (default) uses the training cells.
         soft
-            Return Student-t similarities to the centroids (Eq. 8 of the CICL paper) instead of clusters. Default
+            Return probabilities of the clusters instead; the largest of a row is that of the cell's cluster. Default
             ``False``.
 
         Returns
@@ -323,21 +345,5 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self._check_trained()
         if adata is None and not soft and self.labels_ is not None:
             return self.labels_.copy()
-        embedding = torch.from_numpy(self.get_latent_representation(adata)).to(self.module.device)
-        similarity = student_t(embedding, self.module.centroids, self.module.dof)
-        return (similarity if soft else similarity.argmax(1)).cpu().numpy()
-
-
-def _check_n_clusters(n_clusters: Any, n_cells: int, source: str) -> None:
-    if n_cells < 2:
-        raise ValueError(f"{source} has {n_cells} cell; clustering needs at least 2.")
-    if n_clusters is None:
-        return
-    check_number("n_clusters", n_clusters, integer=True, low=2)
-    if n_clusters > n_cells:
-        raise ValueError(f"n_clusters must be at most the number of cells ({n_cells}), but {n_clusters} was passed.")
-
-
-def cluster_means(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean of each cluster's cells, ``(n_clusters, n_dims)``."""
-    return np.stack([embedding[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)])
+        probability = assigned(self.module.head, self.get_latent_representation(adata))
+        return probability if soft else probability.argmax(axis=1)

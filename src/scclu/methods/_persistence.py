@@ -18,6 +18,8 @@ from scclu.methods._scvi import attach, parse_device_args, saved_registry, setup
 
 _Model = TypeVar("_Model", bound="SaveMixin")
 _ANNDATA = "adata.h5ad"
+# names of version 0.1.0
+_RENAMED = {"module.centroids": "module.head.centroids"}
 
 
 class SaveMixin:
@@ -35,6 +37,8 @@ class SaveMixin:
     _check_trained: Any
     _embed_training_cells: Any
     _new_module: Any
+    # value of cluster_method with which cells are assigned to the nearest centroid
+    _centroid_method: str
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False, save_anndata: bool = False) -> None:
         """Save the trained model: weights in a safetensors file, everything else in a JSON file.
@@ -103,7 +107,12 @@ class SaveMixin:
         cls, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """Convert the state and tensors saved by an older version to the names of this version."""
-        return state, tensors
+        if "module.centroids" not in tensors:
+            return state, tensors
+        # version 0.1.0 assigned new cells to the nearest centroid, whatever the final clustering was
+        method = {"cluster_method": cls._centroid_method}
+        tensors = {_RENAMED.get(name, name): tensor for name, tensor in tensors.items()}
+        return state | {"init_params": state["init_params"] | method}, tensors
 
     def _extra_state(self) -> dict[str, Any]:
         """Values, other than the arguments of the constructor, that a model needs to embed new cells."""
@@ -218,17 +227,19 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
     model = cls(None, registry=saved_registry(cls, state["setup_args"]), **state["init_params"])
     model.recipe = _recipe(state["recipe"], tensors.pop("moments"))
-    model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=2)
+    model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=1)
     model.n_clusters_source = state["n_clusters_source"]
-    n_found = len(weights["centroids"])  # empty clusters have none
+    # a head has no empty clusters
+    n_found = len(next(value for name, value in weights.items() if name.startswith("head.")))
     if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
-        raise ValueError(f"labels and {n_found} centroids do not fit {model.n_clusters} clusters")
+        raise ValueError(f"labels and a head of {n_found} clusters do not fit {model.n_clusters} clusters")
     model._restore_state(state)
     model._restore(extra, len(labels))
     # on a device without memory: the weights are those of the file
     with torch.device("meta"):
         model.module = model._new_module()
-    model.module.centroids = model.module.centroids[:n_found]
+    for name, tensor in model.module.head.named_buffers():
+        setattr(model.module.head, name, tensor[:n_found])
     for name, tensor in model.module.state_dict().items():
         # torch 2.6 takes the first of several values for a scalar
         found = weights.get(name, tensor)

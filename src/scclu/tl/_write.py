@@ -174,7 +174,7 @@ def write_clusters(
     """Write the results of a trained model; returns the copy and the model, if requested."""
     try:
         labels = model.predict()
-        confidence = model.predict(soft=True)[np.arange(len(labels)), labels]
+        confidence = model.predict(soft=True).max(axis=1)
         embedding = model.get_latent_representation()
     finally:
         if not return_model:
@@ -188,14 +188,22 @@ def write_clusters(
     }
     if model.snapshots_ is not None:
         about["snapshots"] = asdict(model.snapshots_)
-    clusters = pd.Categorical(labels.astype(str), categories=[str(k) for k in range(n_clusters)])
+    obs: dict[str, Any] = {}
+    if model.tree_ is not None and model.fine_ is not None:
+        about["tree"] = asdict(model.tree_)
+        obs[f"{key}_fine"] = pd.Categorical(model.fine_.astype(str), categories=_names(model.tree_.n_fine))
+    clusters = pd.Categorical(labels.astype(str), categories=_names(n_clusters))
     adata = write_results(
         adata,
         copy=copy,
-        obs={key: clusters, f"{key}_confidence": confidence},
+        obs={key: clusters, f"{key}_confidence": confidence, **obs},
         obsm={f"X_{key}": embedding},
         uns={key: about},
     )
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
     results = (adata,) * copy + (model,) * return_model
     return results if len(results) == 2 else results[0] if results else None
+
+
+def _names(n: int) -> list[str]:
+    return [str(each) for each in range(n)]

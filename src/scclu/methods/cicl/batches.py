@@ -55,12 +55,15 @@ class Minibatch(NamedTuple):
     ----------
     cells
         ``(n, n_features)`` float32.
+    labels
+        Their pseudo-labels, ``(n,)`` int64, or ``None`` if those are found during training.
     start, n_cells
         Where the first of them is in the whole minibatch, and how many cells that has. Divided among devices, each but
         the last ones has the same number, ``ceil(n_cells / n_devices)``.
     """
 
     cells: torch.Tensor
+    labels: torch.Tensor | None
     start: int
     n_cells: int
 
@@ -68,8 +71,9 @@ class Minibatch(NamedTuple):
 class _Rows(Dataset):
     """Dataset indexed by the rows of a minibatch, of which each device reads its part."""
 
-    def __init__(self, matrix: Matrix, rank: int, n_ranks: int):
+    def __init__(self, matrix: Matrix, labels: np.ndarray | None, rank: int, n_ranks: int):
         self.matrix = matrix
+        self.labels = labels
         self.rank = rank
         self.n_ranks = n_ranks
 
@@ -80,7 +84,8 @@ class _Rows(Dataset):
         size = -(-len(rows) // self.n_ranks)
         start = min(self.rank * size, len(rows))
         own = np.sort(rows)[start : start + size]
-        return Minibatch(batch_tensor(self.matrix, own), start, len(rows))
+        labels = None if self.labels is None else torch.from_numpy(self.labels[own])
+        return Minibatch(batch_tensor(self.matrix, own), labels, start, len(rows))
 
 
 class CellBatches(pl.LightningDataModule):
@@ -94,11 +99,14 @@ class CellBatches(pl.LightningDataModule):
         Largest number of cells in a minibatch, over all devices.
     seed
         Random seed of the order of the cells.
+    labels
+        Pseudo-labels of the cells, ``(n_cells,)`` int, if they are known before training.
     """
 
-    def __init__(self, matrix: Matrix, batch_size: int, seed: int):
+    def __init__(self, matrix: Matrix, batch_size: int, seed: int, labels: np.ndarray | None = None):
         super().__init__()
         self.matrix = matrix
+        self.labels = labels
         self.sampler = MinibatchSampler(matrix.shape[0], batch_size, seed)
 
     def state_dict(self) -> dict[str, Any]:
@@ -112,6 +120,6 @@ class CellBatches(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Create the data loader."""
         rank, n_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        rows = _Rows(self.matrix, rank, n_ranks)
+        rows = _Rows(self.matrix, self.labels, rank, n_ranks)
         # with a generator of its own, the loader does not draw from the global random state
         return DataLoader(rows, batch_size=None, sampler=self.sampler, generator=torch.Generator())

@@ -15,12 +15,14 @@ from anndata import AnnData
 
 from scclu._checks import check_choice, check_number, check_training
 from scclu._process import known_warnings_ignored
-from scclu.cluster.final import REFERENCE_CELLS, partition
+from scclu.cluster.core import TreeClusters
+from scclu.cluster.head import LinearHead
 from scclu.cluster.kmeans import kmeans
-from scclu.cluster.representations import diffused
 from scclu.data.matrix import Matrix, reordered
 from scclu.data.tensors import batch_tensor, embed_cells
-from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel, cluster_means
+from scclu.methods._assignment import CentroidHead
+from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel
+from scclu.methods._clusters import assigned, kmeans_head
 from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params
 from scclu.methods._snapshots import SnapshotRecorder
@@ -32,6 +34,9 @@ from scclu.methods.cicl.plan import CentroidRefresh, CICLPlan
 from scclu.methods.cicl.settings import PRESETS, CICLSettings
 
 logger = logging.getLogger(__name__)
+
+# cells that components and K-means are fitted to, if there are more
+_REFERENCE_CELLS = 20_000
 
 
 class CICL(ClusteringModel):
@@ -46,7 +51,7 @@ class CICL(ClusteringModel):
     adata
         AnnData after :meth:`setup_anndata`.
     n_clusters
-        Number of clusters K; ``None`` estimates it from the data as :func:`scclu.tl.choose_n_clusters` does.
+        Number of clusters K; ``None`` uses the number of clusters that are distinct by tests.
     preset
         Preset that provides defaults for all settings below that are ``None``: ``"default"`` or ``"paper"``.
     n_top_genes
@@ -66,15 +71,24 @@ class CICL(ClusteringModel):
         lambda of Eq. 17, >= 0; 0 disables the cluster-aware loss. Default 0.1; paper 0.1.
     dof
         alpha of Eq. 8, > 0. Default 1.0; paper 1.0.
+    pseudo_labels
+        Where pseudo-labels come from: ``"tree"``, the clusters of the input before training, or ``"kmeans"`` on H.
+        Default ``"tree"``; paper ``"kmeans"``.
     centroid_refresh
-        When pseudo-labels are recomputed: ``"epoch"`` uses all cells at each epoch (20,000 of them if there are more),
-        ``"minibatch"`` the cells of each minibatch. Default ``"epoch"``; paper ``"minibatch"``.
+        When K-means recomputes pseudo-labels: ``"epoch"`` uses all cells at each epoch (20,000 of them if there are
+        more), ``"minibatch"`` the cells of each minibatch. Default ``"epoch"``; paper ``"minibatch"``.
     n_components
         The embedding consists of this number of principal components of the encoder's output and as many of its input;
         0 uses the encoder's output H itself. Default 20; paper 0.
     cluster_method
-        Final clustering: ``"consensus"`` of mixtures and K-means, or ``"kmeans"``. Default ``"consensus"``; paper
-        ``"kmeans"``.
+        Final clustering: ``"tree"``, a tree of tested merges (:doc:`/clustering`), or ``"kmeans"``. Default ``"tree"``;
+        paper ``"kmeans"``.
+    alpha
+        Level of the tests that decide which clusters are distinct, in [0, 1]; smaller values give fewer clusters. It
+        has an effect if `n_clusters` is ``None``. Default 0.05; paper 0.05.
+    min_cluster_size
+        If `n_clusters` is ``None``, no cluster has fewer cells. If it is given, a warning names smaller clusters.
+        Default 10; paper 10.
     random_state
         Random seed; the global random states of numpy and torch are neither used nor changed.
 
@@ -100,6 +114,7 @@ class CICL(ClusteringModel):
     """
 
     reads_blocks = True
+    _centroid_method = "kmeans"
 
     def __init__(
         self,
@@ -117,9 +132,12 @@ class CICL(ClusteringModel):
         temperature: float | None = None,
         cluster_weight: float | None = None,
         dof: float | None = None,
+        pseudo_labels: Literal["tree", "kmeans"] | None = None,
         centroid_refresh: CentroidRefresh | None = None,
         n_components: int | None = None,
-        cluster_method: str | None = None,
+        cluster_method: Literal["tree", "kmeans"] | None = None,
+        alpha: float | None = None,
+        min_cluster_size: int | None = None,
         random_state: int = 0,
         registry: dict | None = None,
     ):
@@ -134,14 +152,9 @@ class CICL(ClusteringModel):
             recipe={
                 name: values[name] for name in ("n_top_genes", "min_cells", "max_library", "max_share", "max_value")
             },
-            with_representations=values["cluster_method"] == "consensus",
             random_state=random_state,
             registry=registry,
         )
-        if self._representations:
-            # the joint embedding holds the second recipe's components already
-            plain, capped = self._representations
-            self._representations = (plain, diffused(plain), diffused(capped))
         self.init_params_ = init_params(self, arguments)
         if adata is not None:
             self.module = self._new_module()
@@ -159,6 +172,7 @@ class CICL(ClusteringModel):
                 self.n_clusters,
                 **{name: getattr(settings, name) for name in MODULE_SETTINGS},
                 max_value=self.recipe.max_value,
+                linear_head=settings.cluster_method == "tree",
                 augmentation_seed=self._seed("augmentation"),
             )
 
@@ -218,7 +232,8 @@ class CICL(ClusteringModel):
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         self.settings.check_devices(devices, strategy, num_nodes)
         batch_size = batch_size or self.settings.batch_size
-        data = CellBatches(self._matrix, batch_size, self._seed("batches"))
+        labels = self._first.labels if self.settings.pseudo_labels == "tree" and self._first is not None else None
+        data = CellBatches(self._matrix, batch_size, self._seed("batches"), labels)
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:
             max_epochs = self.settings.n_epochs(self._matrix.shape[0], steps_per_epoch)
@@ -259,9 +274,8 @@ class CICL(ClusteringModel):
                 self._fit_embedding(module.eval(), batch_size)
             history = {name: np.array(values) for name, values in plan.history.items()}
             embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
-            labels = self._cluster(embedding, module)
-            found = embedding, labels, cluster_means(embedding, labels)
-            self._keep(module, history, recorder, *found, _batch_size=batch_size)
+            head, found = self._cluster(embedding, module)
+            self._keep(module, history, recorder, embedding, head, found, _batch_size=batch_size)
 
     def _embed_with(
         self, module: CICLModule, encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, batch_size: int
@@ -292,30 +306,30 @@ class CICL(ClusteringModel):
 
     def _fit_embedding(self, module: CICLModule, batch_size: int) -> None:
         if module.joint is not None:
-            reference = self._matrix[:REFERENCE_CELLS]
+            reference = self._matrix[:_REFERENCE_CELLS]
             hidden = torch.from_numpy(self._embed_with(module, module.encode, reference, batch_size))
             x = module.standardise(batch_tensor(reference, slice(None)).to(module.device))
             module.joint.fit(hidden.to(module.device), x, self._seed("components"))
 
-    def _cluster(self, embedding: np.ndarray, module: CICLModule) -> np.ndarray:
-        logger.info("Clustering the embedding of %d cells (%s).", len(embedding), self.settings.cluster_method)
-        return partition(
-            embedding,
-            self.n_clusters,
-            method=self.settings.cluster_method,
-            random_state=self._seed("clusters"),
-            n_hidden=None if module.joint is None else module.joint.n_components[0],
-            others=self._representations,
-        )
+    def _cluster(
+        self, embedding: np.ndarray, module: CICLModule
+    ) -> tuple[LinearHead | CentroidHead, TreeClusters | None]:
+        """Final clusters of an embedding, in the order of training."""
+        if self.settings.cluster_method == "tree":
+            learned = embedding if module.joint is None else embedding[:, : module.joint.n_components[0]]
+            return self._final_clusters(embedding, learned)
+        logger.info("Clustering %d cells by K-means.", len(embedding))
+        seed = self._seed("clusters")
+        return kmeans_head(embedding, self.n_clusters, dof=module.dof, random_state=seed), None
 
     def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         self._fit_embedding(module, batch_size)
         embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
-        return embedding, self._cluster(embedding, module)
+        return embedding, assigned(self._cluster(embedding, module)[0], embedding).argmax(axis=1)
 
     def _plan(self, module: CICLModule, batch_size: int, n_steps: int) -> CICLPlan:
         # the cells are in random order, so the first ones are a random sample
-        reference, seed = self._matrix[:REFERENCE_CELLS], self._seed("pseudo-labels")
+        reference, seed = self._matrix[:_REFERENCE_CELLS], self._seed("pseudo-labels")
 
         def cluster(hidden: np.ndarray, last: np.ndarray | None) -> np.ndarray:
             return kmeans(hidden, self.n_clusters, random_state=seed, init=last, n_init=3, max_iter=50)[1]
@@ -331,5 +345,5 @@ class CICL(ClusteringModel):
             lr=self.settings.lr,
             weight_decay=self.settings.weight_decay,
             one_cycle=self.settings.one_cycle,
-            centroid_refresh=self.settings.centroid_refresh,
+            centroid_refresh=self.settings.centroid_refresh if self.settings.pseudo_labels == "kmeans" else None,
         )

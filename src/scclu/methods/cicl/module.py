@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from scclu.methods._assignment import student_t
+from scclu.cluster.head import LinearHead
+from scclu.methods._assignment import CentroidHead, student_t
 from scclu.methods._randomness import RandomStream
 from scclu.methods.cicl.components import JointComponents
 from scclu.methods.cicl.encoder import Attention, CellEncoder, gaussian_noise, mask_genes
@@ -72,6 +73,8 @@ class CICLModule(nn.Module):
         As in :class:`scclu.model.CICL`.
     max_value
         Z-scores are clipped to [-max_value, max_value]; ``None`` does not clip.
+    linear_head
+        Whether the final clusters are assigned by a linear classifier or by similarity to centroids.
     augmentation_seed
         Random seed of the augmented views.
     """
@@ -92,6 +95,7 @@ class CICLModule(nn.Module):
         dof: float,
         n_components: int,
         max_value: float | None,
+        linear_head: bool = True,
         augmentation_seed: int = 0,
     ):
         super().__init__()
@@ -99,12 +103,16 @@ class CICLModule(nn.Module):
         n_genes = moments.shape[1]
         self.joint = JointComponents(n_hidden, n_genes, n_components) if n_components else None
         n_embedding = sum(self.joint.n_components) if self.joint else n_hidden
-        # centroids of the pseudo-labels during training, and of the final clusters
+        # centroids of the pseudo-labels of K-means
         self.register_buffer("pseudo_centroids", torch.zeros(n_clusters, n_hidden))
-        self.register_buffer("centroids", torch.zeros(n_clusters, n_embedding))
         self.moments: torch.Tensor
         self.pseudo_centroids: torch.Tensor
-        self.centroids: torch.Tensor
+        # the rule of the final clusters, fitted after training
+        self.head: LinearHead | CentroidHead
+        if linear_head:
+            self.head = LinearHead(n_clusters, n_embedding)
+        else:
+            self.head = CentroidHead(n_clusters, n_embedding, dof)
         self.encoder = CellEncoder(n_genes, n_hidden, n_layers, n_heads, attention)
         self.projection = nn.Sequential(
             nn.Linear(n_hidden, n_hidden), nn.ReLU(), nn.Linear(n_hidden, max(1, n_hidden // 2))

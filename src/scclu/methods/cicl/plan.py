@@ -35,7 +35,7 @@ class CICLPlan(HistoryPlan):
         Use a one-cycle schedule with maximum `lr`; otherwise the learning rate is constant.
     centroid_refresh
         ``"epoch"``: pseudo-labels come from centroids of all cells, updated at each epoch. ``"minibatch"``: from
-        K-means on each minibatch, as in the paper.
+        K-means on each minibatch, as in the paper. ``None``: pseudo-labels are fixed, and come with the minibatches.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class CICLPlan(HistoryPlan):
         lr: float,
         weight_decay: float,
         one_cycle: bool,
-        centroid_refresh: CentroidRefresh,
+        centroid_refresh: CentroidRefresh | None,
     ):
         super().__init__()
         self.module = module
@@ -75,7 +75,7 @@ class CICLPlan(HistoryPlan):
         self.module.pseudo_centroids.copy_(torch.from_numpy(centroids))
 
     def on_train_epoch_start(self) -> None:
-        """Update the centroids from all cells."""
+        """Update the centroids from all cells, unless the pseudo-labels are fixed."""
         if self._centroid_refresh == "epoch":
             self._set_centroids(self._of_first(lambda: self._refresh(self._centroids)))
 
@@ -98,17 +98,21 @@ class CICLPlan(HistoryPlan):
         return Share(batch.n_cells, slice(batch.start, batch.start + n_own), n_devices, gather)
 
     def training_step(self, batch: Minibatch) -> torch.Tensor:
-        """Compute pseudo-labels of the unaugmented cells, then the losses of two views."""
+        """Compute the losses of two views; pseudo-labels that are not fixed come from the unaugmented cells."""
         share = self._share(batch)
-        with torch.no_grad():
-            hidden = self.module.encode(batch.cells)
-            if self._centroid_refresh == "minibatch" and batch.n_cells >= len(self.module.pseudo_centroids):
-                whole = hidden if share is None else share.gather(hidden)
-                self._set_centroids(self._of_first(lambda: self._cluster(whole.cpu().numpy(), self._centroids)))
-            labels = self.module.pseudo_labels(hidden)
+        labels = self._find_labels(batch, share) if batch.labels is None else batch.labels
         losses = self.module(batch.cells, labels, share)
         self.record(**losses._asdict())
         return losses.loss
+
+    @torch.no_grad()
+    def _find_labels(self, batch: Minibatch, share: Share | None) -> torch.Tensor:
+        """Pseudo-labels of the cells on this device, from K-means."""
+        hidden = self.module.encode(batch.cells)
+        if self._centroid_refresh == "minibatch" and batch.n_cells >= len(self.module.pseudo_centroids):
+            whole = hidden if share is None else share.gather(hidden)
+            self._set_centroids(self._of_first(lambda: self._cluster(whole.cpu().numpy(), self._centroids)))
+        return self.module.pseudo_labels(hidden)
 
     def configure_optimizers(self) -> dict | torch.optim.Optimizer:
         """Create AdamW, with a one-cycle schedule per step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scclu._checks import check_choice, check_number
-from scclu.cluster.final import CLUSTER_METHODS
+from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 from scclu.methods.cicl.encoder import Attention
 from scclu.methods.cicl.plan import CentroidRefresh
 
@@ -28,9 +28,12 @@ class CICLSettings:
     temperature: float
     cluster_weight: float
     dof: float
+    pseudo_labels: str
     centroid_refresh: CentroidRefresh
     n_components: int
     cluster_method: str
+    alpha: float
+    min_cluster_size: int
     batch_size: int
     # training steps for 4,000 or more cells; down to 0.4 of them for fewer cells. None: max_epochs is used
     n_steps: int | None
@@ -46,7 +49,10 @@ class CICLSettings:
         check_number("n_components", self.n_components, integer=True, low=0)
         check_choice("attention", self.attention, ("cell", "batch"))
         check_choice("centroid_refresh", self.centroid_refresh, ("epoch", "minibatch"))
-        check_choice("cluster_method", self.cluster_method, CLUSTER_METHODS)
+        check_choice("cluster_method", self.cluster_method, ("tree", "kmeans"))
+        check_choice("pseudo_labels", self.pseudo_labels, ("tree", "kmeans"))
+        check_number("alpha", self.alpha, low=0, high=1)
+        check_number("min_cluster_size", self.min_cluster_size, integer=True, low=1)
         check_number("mask_rate", self.mask_rate, low=0, below=1)
         check_number("noise_scale", self.noise_scale, low=0)
         check_number("cluster_weight", self.cluster_weight, low=0)
@@ -87,9 +93,12 @@ PRESETS = {
         temperature=0.3,
         cluster_weight=0.1,
         dof=1.0,
+        pseudo_labels="tree",
         centroid_refresh="epoch",
         n_components=20,
-        cluster_method="consensus",
+        cluster_method="tree",
+        alpha=ALPHA,
+        min_cluster_size=MIN_CLUSTER_SIZE,
         batch_size=256,
         n_steps=150,
         max_epochs=1000,
@@ -113,9 +122,12 @@ PRESETS = {
         temperature=0.5,
         cluster_weight=0.1,
         dof=1.0,
+        pseudo_labels="kmeans",
         centroid_refresh="minibatch",
         n_components=0,
         cluster_method="kmeans",
+        alpha=ALPHA,
+        min_cluster_size=MIN_CLUSTER_SIZE,
         batch_size=6000,
         n_steps=None,
         max_epochs=1000,

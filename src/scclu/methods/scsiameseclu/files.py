@@ -12,6 +12,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from scclu._checks import check_number
+from scclu.methods._persistence import SaveMixin
 from scclu.methods.scsiameseclu.graph import ReferenceGraph, restore_cells
 from scclu.methods.scsiameseclu.settings import ScSiameseCluSettings
 
@@ -36,9 +37,10 @@ def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return current
 
 
-class ScSiameseCluFiles:
+class ScSiameseCluFiles(SaveMixin):
     """The hooks of :class:`~scclu.methods._persistence.SaveMixin` for scSiameseClu."""
 
+    _centroid_method = "assignment"
     settings: ScSiameseCluSettings
     recipe: Any
     _embedding: np.ndarray | None
@@ -54,7 +56,7 @@ class ScSiameseCluFiles:
     ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         if is_from_0_1(tensors):
             state = state | {"init_params": state["init_params"] | {"shared_weights": True}}
-        return state, with_current_names(tensors)
+        return super()._upgrade(state, with_current_names(tensors))
 
     def _extra_state(self) -> dict[str, Any]:
         return {"landmark_seed": self._landmark_seed}

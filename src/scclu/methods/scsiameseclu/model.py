@@ -17,11 +17,13 @@ from anndata import AnnData
 from scclu._checks import check_choice, check_training
 from scclu._process import known_warnings_ignored
 from scclu._rng import child_seed
-from scclu.cluster.representations import diffused
+from scclu.cluster.core import TreeClusters
+from scclu.cluster.head import LinearHead
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
 from scclu.data.counts import Counts
 from scclu.data.matrix import Matrix
 from scclu.graph.knn import pearson_knn
+from scclu.methods._assignment import CentroidHead
 from scclu.methods._base import ClusteringModel
 from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params, setup_args
@@ -29,12 +31,12 @@ from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, make_batches
 from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
-from scclu.methods.scsiameseclu.final import final_clusters
+from scclu.methods.scsiameseclu.final import assignment_head
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
 from scclu.methods.scsiameseclu.phases import run_phases
-from scclu.methods.scsiameseclu.refresh import embed_whole, make_refresh
+from scclu.methods.scsiameseclu.refresh import JointRefresh, embed_whole, make_refresh
 from scclu.methods.scsiameseclu.settings import PRESETS, ScSiameseCluSettings
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     adata
         AnnData after :meth:`setup_anndata`.
     n_clusters
-        Number of clusters K; ``None`` estimates it from the data as :func:`scclu.tl.choose_n_clusters` does.
+        Number of clusters K; ``None`` uses the number of clusters that are distinct by tests.
     preset
         Preset that provides defaults for all settings below that are ``None``: ``"default"`` or ``"paper"``.
     n_top_genes
@@ -85,8 +87,14 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     sharpness
         lambda of Eq. 11, > 0. Default 5.0; paper 5.0.
     cluster_method
-        Final clustering: ``"assignment"``, the most probable cluster under Q, or ``"consensus"`` of mixtures and
-        K-means on the embedding and on components of the input. Default ``"consensus"``; paper ``"assignment"``.
+        Final clustering: ``"tree"``, a tree of tested merges (:doc:`/clustering`), or ``"assignment"``, the most
+        probable cluster under Q. Default ``"tree"``; paper ``"assignment"``.
+    alpha
+        Level of the tests that decide which clusters are distinct, in [0, 1]; smaller values give fewer clusters. It
+        has an effect if `n_clusters` is ``None``. Default 0.05; paper 0.05.
+    min_cluster_size
+        If `n_clusters` is ``None``, no cluster has fewer cells. If it is given, a warning names smaller clusters.
+        Default 10; paper 10.
     counts_layer
         Key of ``adata.layers`` with raw counts for ZINB; ``None`` uses ``layers["counts"]``, else ``X`` or the
         registered layer if it contains counts.
@@ -137,7 +145,9 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         zinb_weight: float | None = None,
         ot_weight: float | None = None,
         sharpness: float | None = None,
-        cluster_method: str | None = None,
+        cluster_method: Literal["tree", "assignment"] | None = None,
+        alpha: float | None = None,
+        min_cluster_size: int | None = None,
         counts_layer: str | None = None,
         neighbors_key: str | None = None,
         random_state: int = 0,
@@ -152,7 +162,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             adata,
             n_clusters,
             recipe={"n_top_genes": self.settings.n_top_genes},
-            with_representations=self.settings.cluster_method == "consensus",
             random_state=random_state,
             registry=registry,
         )
@@ -182,10 +191,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             n_neighbors = min(self.settings.n_neighbors, (n_cells - 1) // 3)
             graph = pearson_knn(components.numpy(), n_neighbors, random_state=self._seed("neighbors"))
         self._reference = ReferenceGraph(components, graph, graph)
-        if self._representations:
-            # a sample of the cells has too few edges in the graph of all cells
-            shared_graph = graph if len(self._representations[0]) == n_cells else None
-            self._representations += tuple(diffused(each, shared_graph) for each in self._representations)
 
     def _seed(self, consumer: str) -> int:
         """Seed of one consumer of randomness, whose stream no other consumer shares."""
@@ -202,6 +207,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 self.n_clusters,
                 n_counts=self._n_counts,
                 **{name: getattr(settings, name) for name in MODULE_SETTINGS},
+                linear_head=settings.cluster_method == "tree",
                 noise_seed=self._seed("noise"),
                 landmark_seed=self._landmark_seed,
             )
@@ -268,7 +274,8 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         adjacency, seed = self._reference.adjacency, self._seed("batches")
         batches = make_batches(features, adjacency, self._counts, settings, batch_size, _TOLERANCE, seed)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
-        refresh = make_refresh(module, batches, settings, n_epochs, self._seed("clusters"))
+        labels = self._first.labels if settings.cluster_method == "tree" and self._first is not None else None
+        refresh = make_refresh(module, batches, settings, n_epochs, labels, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
         logger.info(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
@@ -305,10 +312,19 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             )
             history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
-            how = {"method": settings.cluster_method, "random_state": self.random_state}
-            found = final_clusters(refresh, embedding, self._representations, **how)
+            head, found = self._cluster(refresh, embedding)
             reference = replace(self._reference, pruned=batches.pruned)
-            self._keep(module, history, recorder, embedding.numpy(), *found, _reference=reference)
+            self._keep(module, history, recorder, embedding.numpy(), head, found, _reference=reference)
+
+    def _cluster(
+        self, refresh: JointRefresh, embedding: torch.Tensor
+    ) -> tuple[LinearHead | CentroidHead, TreeClusters | None]:
+        """Final clusters of the embedding, in the order of training."""
+        if self.settings.cluster_method == "tree":
+            return self._final_clusters(embedding.numpy(), embedding.numpy())
+        if not self.settings.ot_weight:  # no clusters were learned
+            refresh.set_clusters(embedding)
+        return assignment_head(refresh.module, embedding), None
 
     def _training_data(self) -> tuple[Any, ...]:
         data = (self._matrix, self._reference.adjacency)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from scclu.cluster.head import LinearHead
 from scclu.data.components import FeatureProjection
-from scclu.methods._assignment import log_student_t
+from scclu.methods._assignment import CentroidHead, log_student_t
 from scclu.methods._randomness import RandomStream
 from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GeneAutoencoder, GraphAutoencoder
 from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
@@ -103,6 +104,8 @@ class ScSiameseCluModule(nn.Module):
         :func:`~scclu.methods.scsiameseclu.losses.graph_alignment_loss`.
     shared_weights
         Whether both views pass the same autoencoders; otherwise each view has its own.
+    linear_head
+        Whether the final clusters are assigned by a linear classifier or by similarity to centroids.
     noise_seed, landmark_seed
         Random seeds of the noise of Eq. 1 and of the landmarks of Eq. 7.
     """
@@ -126,6 +129,7 @@ class ScSiameseCluModule(nn.Module):
         ot_weight: float,
         scale_free_graph: bool,
         shared_weights: bool = True,
+        linear_head: bool = True,
         noise_seed: int = 0,
         landmark_seed: int = 0,
     ) -> None:
@@ -141,9 +145,12 @@ class ScSiameseCluModule(nn.Module):
         self.fusion = AdaptiveFusion(landmark_seed=landmark_seed)
         self.noise = RandomStream(noise_seed)
         self.trained_centroids = nn.Parameter(torch.zeros(n_clusters, n_latent))
-        # centroids of the final clusters that contain cells, largest first, which predict() uses
-        self.register_buffer("centroids", torch.zeros(n_clusters, n_latent))
-        self.centroids: Tensor
+        # the rule of the final clusters, fitted after training
+        self.head: LinearHead | CentroidHead
+        if linear_head:
+            self.head = LinearHead(n_clusters, n_latent)
+        else:
+            self.head = CentroidHead(n_clusters, n_latent, self.dof)
         self.noise_scale = noise_scale
         self._rebuild_graph = graph_alignment_loss if scale_free_graph else graph_reconstruction_loss
         self.correlation_weight = correlation_weight

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from scclu.cluster.final import by_size
-from scclu.cluster.tempered_ward import tempered_ward
+from scclu.cluster.kmeans import kmeans
+from scclu.cluster.numbering import by_size
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
 from scclu.methods.scsiameseclu.edges import drop_weak_edges
 from scclu.methods.scsiameseclu.module import ScSiameseCluModule
@@ -36,9 +36,8 @@ class JointRefresh:
         Fraction of edges that Eq. 2 removes.
     sharpness
         :math:`\lambda` of Eq. 11.
-    fine_clusters, temper
-        Arguments `over` and `temper` of :func:`~scclu.cluster.tempered_ward.tempered_ward`, which finds the first
-        clusters.
+    labels
+        First clusters, ``(n_cells,)`` int; ``None`` finds them by K-means on the embedding.
     warm_epoch
         First epoch with a transport target. Clusters found at its start give the centroids and the first proportions.
     every
@@ -54,8 +53,7 @@ class JointRefresh:
         *,
         edge_drop: float,
         sharpness: float,
-        fine_clusters: float,
-        temper: float,
+        labels: np.ndarray | None,
         warm_epoch: int,
         every: int,
         seed: int,
@@ -64,8 +62,7 @@ class JointRefresh:
         self.batches = batches
         self.edge_drop = edge_drop
         self.sharpness = sharpness
-        self.fine_clusters = fine_clusters
-        self.temper = temper
+        self.labels = labels
         self.warm_epoch = warm_epoch
         self.every = every
         self.seed = seed
@@ -101,11 +98,10 @@ class JointRefresh:
             self.batches.prune(drop_weak_edges(adjacency, embedding.numpy(), self.edge_drop))
 
     def find_clusters(self, cells: np.ndarray) -> np.ndarray:
-        """Cluster embedded cells by tempered Ward; returns integer labels ``(n_cells,)``."""
-        n_clusters = len(self.module.trained_centroids)
-        return tempered_ward(
-            cells, n_clusters, over=self.fine_clusters, temper=self.temper, n_init=3, random_state=self.seed
-        )
+        """First clusters of embedded cells; returns integer labels ``(n_cells,)``."""
+        if self.labels is not None:
+            return self.labels
+        return kmeans(cells, len(self.module.trained_centroids), n_init=3, random_state=self.seed)[0]
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the current embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size."""
@@ -150,7 +146,12 @@ class JointRefresh:
 
 
 def make_refresh(
-    module: ScSiameseCluModule, batches: GraphBatches, settings: ScSiameseCluSettings, n_epochs: int, seed: int
+    module: ScSiameseCluModule,
+    batches: GraphBatches,
+    settings: ScSiameseCluSettings,
+    n_epochs: int,
+    labels: np.ndarray | None,
+    seed: int,
 ) -> JointRefresh:
     """Create the refresh of a joint phase of `n_epochs` epochs."""
     return JointRefresh(
@@ -158,8 +159,7 @@ def make_refresh(
         batches,
         edge_drop=settings.edge_drop,
         sharpness=settings.sharpness,
-        fine_clusters=settings.fine_clusters,
-        temper=settings.temper,
+        labels=labels,
         warm_epoch=min(math.ceil(settings.ot_warmup * n_epochs), n_epochs - 1),
         # a refresh embeds all cells, so it runs about four times per pass over the cells
         every=max(1, round(batches.n_batches / (4 * EPOCH_STEPS))),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scclu._checks import check_choice, check_number
+from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,6 @@ class ScSiameseCluSettings:
     ot_weight: float
     sharpness: float
     scale_free_graph: bool
-    # arguments of tempered_ward, which finds the clusters that transport starts from
-    fine_clusters: float
-    temper: float
     # fraction of the joint epochs before the transport starts
     ot_warmup: float
     batch_size: int
@@ -46,10 +44,14 @@ class ScSiameseCluSettings:
     lr: float
     joint_lr: float
     cluster_method: str
+    alpha: float
+    min_cluster_size: int
 
     def __post_init__(self) -> None:
         """Raise unless every setting is in its range."""
-        check_choice("cluster_method", self.cluster_method, ("consensus", "assignment"))
+        check_choice("cluster_method", self.cluster_method, ("tree", "assignment"))
+        check_number("alpha", self.alpha, low=0, high=1)
+        check_number("min_cluster_size", self.min_cluster_size, integer=True, low=1)
         for name in ("n_top_genes", "n_components", "n_neighbors", "n_latent"):
             check_number(name, getattr(self, name), integer=True, low=1)
         for name in ("gene_hidden", "graph_hidden"):
@@ -90,8 +92,6 @@ PRESETS = {
         ot_weight=0.3,
         sharpness=5.0,
         scale_free_graph=True,
-        fine_clusters=1.5,
-        temper=0.75,
         ot_warmup=0.25,
         batch_size=1024,
         part_size=64,
@@ -99,7 +99,9 @@ PRESETS = {
         max_epochs=8,
         lr=1e-3,
         joint_lr=5e-4,
-        cluster_method="consensus",
+        cluster_method="tree",
+        alpha=ALPHA,
+        min_cluster_size=MIN_CLUSTER_SIZE,
     ),
     # gamma, noise and removed edges as in the paper; widths and components as in the authors' program; neither gives
     # neighbours, rho, sigma, lambda, epochs and learning rates
@@ -123,8 +125,6 @@ PRESETS = {
         ot_weight=0.1,
         sharpness=5.0,
         scale_free_graph=False,
-        fine_clusters=1.0,
-        temper=1.0,
         ot_warmup=0.0,
         batch_size=6000,
         part_size=256,
@@ -133,5 +133,7 @@ PRESETS = {
         lr=1e-3,
         joint_lr=1e-3,
         cluster_method="assignment",
+        alpha=ALPHA,
+        min_cluster_size=MIN_CLUSTER_SIZE,
     ),
 }

@@ -1,0 +1,160 @@
+"""Clusters of cells from a tree of tested merges."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.metrics import adjusted_rand_score
+
+from scclu._rng import child_seed, spawn_seeds
+from scclu.cluster.fine import fine_clusters
+from scclu.cluster.merges import rows_of_clusters, tested_groups
+from scclu.cluster.numbering import by_size
+from scclu.cluster.space import whitened
+from scclu.cluster.split_test import split_p_value
+from scclu.cluster.tree import MergeTree, merge_tree
+from scclu.cluster.votes import co_association
+from scclu.graph.shared_neighbors import shared_neighbor_graph
+
+logger = logging.getLogger(__name__)
+
+ALPHA = 0.05
+MIN_CLUSTER_SIZE = 10
+# cells of a cluster that a test uses
+_TESTED_CELLS = 2_000
+# repetitions of the steps that depend on the seed; fewer if the cells of all of them were more than _REPEATED_CELLS
+_REPETITIONS = 5
+_REPEATED_CELLS = 50_000
+# leading dimensions of a representation that also take part in the votes by themselves
+_LEADING_DIMS = 15
+
+
+class TreeClusters(NamedTuple):
+    """Clusters, and the tree that they are a cut of.
+
+    Attributes
+    ----------
+    labels
+        Cluster of each cell, ``(n_cells,)`` int; 0 is the largest.
+    fine
+        Fine cluster of each cell, ``(n_cells,)`` int; 0 is the largest.
+    tree
+        Merges of the fine clusters.
+    """
+
+    labels: np.ndarray
+    fine: np.ndarray
+    tree: MergeTree
+
+
+class _Groups(NamedTuple):
+    """Fine clusters of the cells, the space in which they are compared, and groups of them that tests do not divide."""
+
+    fine: np.ndarray
+    points: np.ndarray
+    group: np.ndarray
+
+
+def tree_clusters(
+    representations: Sequence[np.ndarray],
+    n_clusters: int | None = None,
+    *,
+    graph_only: Sequence[np.ndarray] = (),
+    alpha: float = ALPHA,
+    min_cluster_size: int = MIN_CLUSTER_SIZE,
+    random_state: int = 0,
+) -> TreeClusters:
+    """Cluster cells by over-clustering a neighbour graph and merging what a test does not separate.
+
+    1. The shared-nearest-neighbour graphs of the representations are summed, and Leiden at a high resolution finds fine
+       clusters.
+    2. The pair of clusters that is cheapest by Ward's cost is tested (:func:`split_p_value`) and merged unless its
+       p-value is below `alpha`, until all pairs are separated: these clusters are distinct.
+    3. Mixtures and Ward's method partition the fine clusters at all scales. Average linkage on the share of partitions
+       in which two fine clusters are together gives a tree in which each distinct cluster is a branch.
+    4. The tree is cut into `n_clusters`, or into the distinct clusters.
+
+    Clusters are compared in a space in which the covariance within the fine clusters is the identity. Steps 1 and 2
+    are repeated with up to five seeds (so that all repetitions process at most 50,000 cells); the result that agrees
+    best with the others is used. All cells take part in all steps except for the tests, which use at most 2,000 cells
+    of a cluster. Time and memory are linear in the number of cells.
+
+    Parameters
+    ----------
+    representations
+        Arrays ``(n_cells, n_dims)`` with the same cells in the same, random order; dimensions by decreasing variance.
+    n_clusters
+        Number of clusters, at most the number of cells; ``None`` uses the number of distinct clusters.
+    graph_only
+        Further representations, which take part in the graph but not in the comparison of clusters.
+    alpha
+        Level of the tests.
+    min_cluster_size
+        Clusters with fewer cells are merged without a test.
+    random_state
+        Seed.
+
+    Returns
+    -------
+    The clusters and the tree.
+    """
+    representations = [np.ascontiguousarray(values, dtype=np.float32) for values in representations]
+    graph = shared_neighbor_graph([*representations, *graph_only], random_state=child_seed(random_state, "neighbors"))
+    n_repetitions = int(np.clip(_REPEATED_CELLS // graph.shape[0], 1, _REPETITIONS))
+    if graph.shape[0] > _TESTED_CELLS:
+        logger.info("Clusters of more than %d cells are tested on a random sample of that many.", _TESTED_CELLS)
+    found = [
+        _groups(graph, representations, n_clusters or 1, alpha, min_cluster_size, seed)
+        for seed in spawn_seeds(child_seed(random_state, "leiden"), n_repetitions)
+    ]
+    del graph
+    fine, points, group = _most_typical(found)
+    spaces = [*representations, *(values[:, :_LEADING_DIMS] for values in representations)]
+    distance = 1 - co_association(spaces, fine, random_state=child_seed(random_state, "votes"))
+    members = rows_of_clusters(fine)
+
+    def compare(first: np.ndarray, second: np.ndarray) -> float:
+        rows = [np.sort(np.concatenate([members[each] for each in side])) for side in (first, second)]
+        cells = [points[each[:_TESTED_CELLS]] for each in rows]
+        return split_p_value(cells[0], cells[1], (len(rows[0]), len(rows[1])))
+
+    tree = merge_tree(distance, np.bincount(fine), group, compare, min_cluster_size=min_cluster_size)
+    return TreeClusters(cut_cells(tree, fine, n_clusters or tree.n_distinct), fine, tree)
+
+
+def cut_cells(tree: MergeTree, fine: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Clusters of the cells at a cut of the tree, ``(n_cells,)`` int; 0 is the largest."""
+    return by_size(tree.cut(n_clusters)[fine])
+
+
+def _groups(
+    graph: sparse.csr_matrix,
+    representations: Sequence[np.ndarray],
+    n_least: int,
+    alpha: float,
+    min_cluster_size: int,
+    seed: int,
+) -> _Groups:
+    fine = by_size(fine_clusters(graph, n_least, random_state=seed))
+    points = np.hstack([whitened(values, fine) for values in representations])
+
+    def compare(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]) -> float:
+        return split_p_value(points[first], points[second], sizes)
+
+    group = tested_groups(
+        points, fine, compare, alpha=alpha, min_cluster_size=min_cluster_size, max_cells=_TESTED_CELLS
+    )
+    return _Groups(fine, points, group)
+
+
+def _most_typical(found: Sequence[_Groups]) -> _Groups:
+    """The result with the highest mean adjusted Rand index to all results."""
+    if len(found) == 1:
+        return found[0]
+    labels = [each.group[each.fine] for each in found]
+    agreement = [np.mean([adjusted_rand_score(one, other) for other in labels]) for one in labels]
+    return found[int(np.argmax(agreement))]

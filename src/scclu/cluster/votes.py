@@ -1,0 +1,132 @@
+"""Co-association of fine clusters: the share of many partitions in which two of them are together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import linalg
+from sklearn.cluster import KMeans
+
+from scclu._process import known_warnings_ignored
+from scclu._rng import spawn_seeds
+from scclu.cluster.kmeans import one_thread
+from scclu.cluster.merges import ward_merges
+from scclu.cluster.space import cluster_means, whitened
+
+_MAX_ITER = 60
+_TOLERANCE = 1e-4
+# ratio of successive numbers of clusters
+_STEP = 1.4
+
+
+def co_association(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_state: int) -> np.ndarray:
+    """Share of partitions in which two fine clusters are in the same cluster (evidence accumulation).
+
+    In each space, Gaussian mixtures with a shared covariance and Ward's clustering in the whitened space partition the
+    fine clusters into 3, 4, 6, 8, ... clusters, up to half the number of fine clusters, so that the agreement covers
+    all scales. Both methods weight a fine cluster by its number of cells and account for the variance within it; time
+    does not depend on the number of cells otherwise.
+
+    Parameters
+    ----------
+    spaces
+        Arrays ``(n_cells, n_dims)`` with the same cells in the same order.
+    fine
+        Fine cluster of each cell, 0 to n_fine - 1.
+    random_state
+        Seed of the mixtures.
+
+    Returns
+    -------
+    ``(n_fine, n_fine)``, in [0, 1].
+
+    References
+    ----------
+    Fred and Jain (2005), Combining multiple clusterings using evidence accumulation.
+    """
+    sizes = np.bincount(fine)
+    numbers = _numbers(len(sizes))
+    seeds = iter(spawn_seeds(random_state, len(spaces) * len(numbers)))
+    together, n_votes = np.zeros((len(sizes), len(sizes))), 0
+    with one_thread(), known_warnings_ignored.held():
+        for points in spaces:
+            votes = _ward_votes(whitened(points, fine), fine, numbers)
+            centered = points - points.mean(axis=0)
+            means = cluster_means(centered, fine)
+            scatter = np.asarray(centered.T @ centered, dtype=np.float64)
+            votes += [mixture_of_means(means, sizes, scatter, number, next(seeds)) for number in numbers]
+            for vote in votes:
+                together += vote[:, None] == vote
+            n_votes += len(votes)
+    return together / max(n_votes, 1)
+
+
+def _numbers(n_fine: int) -> list[int]:
+    """Numbers of clusters of the votes, in a geometric series."""
+    series = 3 * _STEP ** np.arange(60)
+    return [int(each) for each in np.unique(np.rint(series[series <= n_fine / 2]))] or [min(2, n_fine)]
+
+
+def _ward_votes(points: np.ndarray, fine: np.ndarray, numbers: Sequence[int]) -> list[np.ndarray]:
+    merges = ward_merges(points, fine)
+    n_fine = len(merges.kept) + 1
+    votes, label = [], np.arange(n_fine)
+    wanted = set(numbers)
+    for left, (kept, gone) in zip(range(n_fine - 1, 0, -1), zip(merges.kept, merges.gone, strict=True), strict=True):
+        label[label == gone] = kept
+        if left in wanted:
+            votes.append(label.copy())
+    return votes
+
+
+def mixture_of_means(
+    means: np.ndarray, sizes: np.ndarray, scatter: np.ndarray, n_clusters: int, seed: int
+) -> np.ndarray:
+    r"""Gaussian mixture with a shared covariance, fitted to clusters of cells instead of cells.
+
+    The quadratic term of the log-density is the same for all components, so that the E-step needs the means
+    alone and the cells of a fine cluster have the same responsibilities. The M-step is
+    :math:`\Sigma = (S - \sum_k n_k \mu_k \mu_k^\top) / N` with the scatter S of all cells.
+
+    Parameters
+    ----------
+    means
+        Mean of each fine cluster, ``(n_fine, n_dims)``.
+    sizes
+        Number of cells of each, ``(n_fine,)``.
+    scatter
+        S, the sum of the outer products of the cells, ``(n_dims, n_dims)``.
+    n_clusters
+        Number of components, at most n_fine.
+    seed
+        Seed of the K-means clustering that initialises the mixture.
+
+    Returns
+    -------
+    Component of each fine cluster, ``(n_fine,)`` int.
+    """
+    weights = sizes.astype(np.float64)
+    n_cells = weights.sum()
+    start = KMeans(n_clusters, n_init=1, random_state=seed).fit(means, sample_weight=weights).labels_
+    share = np.eye(n_clusters)[start]
+    # keeps the covariance of identical cells invertible
+    ridge = 1e-4 * max(float(np.trace(scatter)) / scatter.shape[0] / n_cells, 1e-6) * np.eye(len(scatter))
+    likelihood = -np.inf
+    for _ in range(_MAX_ITER):
+        members = share * weights[:, None]
+        total = members.sum(axis=0) + 10 * np.finfo(float).eps
+        center = (members.T @ means) / total[:, None]
+        covariance = (scatter - (center.T * total) @ center) / n_cells + ridge
+        factor = linalg.cho_factor(covariance, lower=True)
+        slope = linalg.cho_solve(factor, center.T)
+        logits = means @ slope + np.log(total / n_cells) - 0.5 * (center.T * slope).sum(axis=0)
+        top = logits.max(axis=1, keepdims=True)
+        share = np.exp(logits - top)
+        normalizer = share.sum(axis=1, keepdims=True)
+        share /= normalizer
+        before, likelihood = likelihood, float(weights @ (top + np.log(normalizer))[:, 0]) / n_cells
+        likelihood -= np.log(factor[0].diagonal()).sum() + 0.5 * np.trace(linalg.cho_solve(factor, scatter)) / n_cells
+        if abs(likelihood - before) < _TOLERANCE:
+            break
+    return logits.argmax(axis=1)
