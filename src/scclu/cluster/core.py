@@ -63,7 +63,7 @@ def tree_clusters(
     representations: Sequence[np.ndarray],
     n_clusters: int | None = None,
     *,
-    graph_only: Sequence[np.ndarray] = (),
+    learned: Sequence[np.ndarray] = (),
     alpha: float = ALPHA,
     min_cluster_size: int = MIN_CLUSTER_SIZE,
     random_state: int = 0,
@@ -89,8 +89,10 @@ def tree_clusters(
         Arrays ``(n_cells, n_dims)`` with the same cells in the same, random order; dimensions by decreasing variance.
     n_clusters
         Number of clusters, at most the number of cells; ``None`` uses the number of distinct clusters.
-    graph_only
-        Further representations, which take part in the graph but not in the comparison of clusters.
+    learned
+        Representations that a network has learned from clusters of the same cells. They take part in the order of the
+        merges, but not in the tests: the network separates the clusters that it was trained with, whether they are
+        distinct or not.
     alpha
         Level of the tests.
     min_cluster_size
@@ -103,7 +105,7 @@ def tree_clusters(
     The clusters and the tree.
     """
     representations = [np.ascontiguousarray(values, dtype=np.float32) for values in representations]
-    graph = shared_neighbor_graph([*representations, *graph_only], random_state=child_seed(random_state, "neighbors"))
+    graph = shared_neighbor_graph(representations, random_state=child_seed(random_state, "neighbors"))
     n_repetitions = int(np.clip(_REPEATED_CELLS // graph.shape[0], 1, _REPETITIONS))
     if graph.shape[0] > _TESTED_CELLS:
         logger.info("Clusters of more than %d cells are tested on a random sample of that many.", _TESTED_CELLS)
@@ -114,6 +116,8 @@ def tree_clusters(
     del graph
     fine, points, group = _most_typical(found)
     spaces = [*representations, *(values[:, :_LEADING_DIMS] for values in representations)]
+    # what was learned has as many votes as the input
+    spaces += list(learned) * len(spaces)
     distance = 1 - co_association(spaces, fine, random_state=child_seed(random_state, "votes"))
     members = rows_of_clusters(fine)
 

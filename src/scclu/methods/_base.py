@@ -140,11 +140,11 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         return canonical_order(matrix)[shuffled]
 
     def _tree_clusters(self, n_clusters: int | None, learned: Sequence[np.ndarray] = ()) -> TreeClusters:
-        """Clusters of the input, in the order of training; `learned` representations take part in the graph."""
+        """Clusters of the input, in the order of training; `learned` representations determine the order of merges."""
         return tree_clusters(
             self._representations,
             n_clusters,
-            graph_only=learned,
+            learned=learned,
             alpha=self.settings.alpha,
             min_cluster_size=self.settings.min_cluster_size,
             random_state=self._seed("tree"),
@@ -192,7 +192,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         embedding
             ``(n_cells, n_dims)``, in the order of training.
         learned
-            Representation of the network for the neighbour graph, ``(n_cells, n_dims)``.
+            Representation that the network has learned, ``(n_cells, n_dims)``.
         """
         logger.info("Clustering %d cells by a tree of tested merges.", len(embedding))
         given = self.n_clusters if self.n_clusters_source == "user" else None

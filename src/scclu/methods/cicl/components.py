@@ -10,12 +10,16 @@ from torch.nn import functional as F
 from scclu.data.components import fit_pca
 
 
+# norm of the output's block relative to that of the input's
+_HIDDEN_WEIGHT = 0.5
+
+
 class JointComponents(nn.Module):
     """Leading principal components of the encoder's output and of its input, side by side.
 
     The contrastive losses spread the cells evenly over a sphere, which enlarges small differences between cells of one
     type until they resemble differences between types. The components of the input keep the large differences large.
-    Each block is scaled to a mean squared row norm of 1, so that both have the same weight.
+    The blocks are scaled to mean squared row norms of 0.25 and 1.
 
     Parameters
     ----------
@@ -65,7 +69,8 @@ class JointComponents(nn.Module):
         ):
             found, scaled_axes = scaled_components(values.cpu().numpy(), axes.shape[1], random_state)
             mean.copy_(torch.from_numpy(found))
-            axes.zero_()[:, : scaled_axes.shape[1]].copy_(torch.from_numpy(scaled_axes))
+            weight = _HIDDEN_WEIGHT if axes is self.hidden_axes else 1.0
+            axes.zero_()[:, : scaled_axes.shape[1]].copy_(torch.from_numpy(weight * scaled_axes))
 
     def forward(self, hidden: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """``(n_cells, n_hidden)`` and ``(n_cells, n_genes)`` to ``(n_cells, 2 * n_components)``."""

@@ -68,7 +68,7 @@ class CICL(ClusteringModel):
     temperature
         T of Eq. 12 and 15, > 0. Default 0.3; paper 0.5.
     cluster_weight
-        lambda of Eq. 17, >= 0; 0 disables the cluster-aware loss. Default 0.1; paper 0.1.
+        lambda of Eq. 17, >= 0; 0 disables the cluster-aware loss. Default 1.0; paper 0.1.
     dof
         alpha of Eq. 8, > 0. Default 1.0; paper 1.0.
     pseudo_labels
