@@ -7,15 +7,15 @@ from sklearn.decomposition import PCA
 from scclu.methods.cicl.components import JointComponents
 
 
-def test_blocks_are_principal_components_of_equal_weight():
+def test_blocks_are_scaled_principal_components():
     torch.manual_seed(0)
     hidden, x = torch.randn(200, 12), torch.randn(200, 30) * torch.linspace(5, 0.1, 30)
     joint = JointComponents(12, 30, 5)
     joint.fit(hidden, x, random_state=0)
     both = joint(hidden, x)
     assert both.shape == (200, 10)
-    for block in both.split(5, dim=1):
-        torch.testing.assert_close((block**2).sum(1).mean(), torch.tensor(1.0))
+    for block, expected_norm in zip(both.split(5, dim=1), (0.25, 1.0), strict=True):
+        torch.testing.assert_close((block**2).sum(1).mean(), torch.tensor(expected_norm))
     expected = PCA(5, svd_solver="full").fit_transform(x.numpy())
     correlation = np.corrcoef(both[:, 5:].T.numpy(), expected.T)[:5, 5:]
     np.testing.assert_allclose(np.abs(np.diag(correlation)), 1, atol=1e-3)

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from scclu.data.components import fit_pca
 
-
 # norm of the output's block relative to that of the input's
 _HIDDEN_WEIGHT = 0.5
 
