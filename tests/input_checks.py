@@ -58,7 +58,7 @@ def assert_sound(adata: AnnData, key: str, before: dict) -> None:
         started = values[np.maximum.accumulate(np.isfinite(values))]
         assert np.isfinite(started).all(), name
     after = snapshot(adata)
-    new = {"obs": {key, f"{key}_confidence"}, "obsm": {f"X_{key}"}, "uns": {key}}
+    new = {"obs": {key, f"{key}_confidence", f"{key}_fine"}, "obsm": {f"X_{key}"}, "uns": {key}}
     for part, values in before.items():
         if part in new:
             for state in (values, after[part]):

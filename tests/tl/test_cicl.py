@@ -75,8 +75,8 @@ def test_finds_separated_types():
 
 def test_unknown_number_of_clusters(adata):
     cicl(adata)
-    assert adata.uns["cicl"]["n_clusters_source"] == "stability"
-    assert adata.uns["cicl"]["n_clusters"] == adata.obs["cicl"].nunique() >= 2
+    assert adata.uns["cicl"]["n_clusters_source"] == "tree"
+    assert adata.uns["cicl"]["n_clusters"] == adata.obs["cicl"].nunique() >= 1
 
 
 def test_use_rep(adata):

@@ -187,8 +187,8 @@ def test_finds_separated_types():
 
 def test_unknown_number_of_clusters(adata):
     run(adata)
-    assert adata.uns[KEY]["n_clusters_source"] == "stability"
-    assert adata.uns[KEY]["n_clusters"] == adata.obs[KEY].nunique() >= 2
+    assert adata.uns[KEY]["n_clusters_source"] == "tree"
+    assert adata.uns[KEY]["n_clusters"] == adata.obs[KEY].nunique() >= 1
 
 
 @pytest.mark.parametrize("n_cells", [2, 3, 4, 10])

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from scclu._rng import child_seed, spawn_seeds
 from scclu.cluster.fine import fine_clusters
-from scclu.cluster.merges import rows_of_clusters, tested_groups
+from scclu.cluster.merges import distinct_groups, rows_of_clusters
 from scclu.cluster.numbering import by_size
 from scclu.cluster.space import whitened
 from scclu.cluster.split_test import split_p_value
@@ -149,7 +149,7 @@ def _groups(
     def compare(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]) -> float:
         return split_p_value(points[first], points[second], sizes)
 
-    group = tested_groups(
+    group = distinct_groups(
         points, fine, compare, alpha=alpha, min_cluster_size=min_cluster_size, max_cells=_TESTED_CELLS
     )
     return _Groups(fine, points, group)

@@ -84,7 +84,7 @@ class PairCosts:
         self._lowest[row] = allowed[self._partner[row]]
 
 
-def tested_groups(
+def distinct_groups(
     points: np.ndarray,
     fine: np.ndarray,
     p_value: Callable[[np.ndarray, np.ndarray, tuple[int, int]], float],

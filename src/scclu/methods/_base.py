@@ -87,7 +87,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
             "is_representation": is_representation,
             "random_state": self._seed("representations"),
         }
-        if self.settings.cluster_method == "tree" or n_clusters is None:
+        if self.settings.uses_tree or n_clusters is None:
             self._representations = input_representations(matrix, names, source, **how)
             self._first = self._tree_clusters(n_clusters)
         self.n_clusters_source = "tree" if n_clusters is None else "user"

@@ -230,7 +230,7 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=1)
     model.n_clusters_source = state["n_clusters_source"]
     # a head has no empty clusters
-    n_found = len(next(value for name, value in weights.items() if name.startswith("head.")))
+    n_found = len(next((value for name, value in weights.items() if name.startswith("head.")), ()))
     if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
         raise ValueError(f"labels and a head of {n_found} clusters do not fit {model.n_clusters} clusters")
     model._restore_state(state)

@@ -60,11 +60,14 @@ def test_two_processes_equal_one(tmp_path):
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
 def test_devices_divide_a_minibatch(n_ranks):
     matrix = np.arange(20, dtype=np.float32)[:, None]
-    parts = [_Rows(matrix, rank, n_ranks)[np.array([7, 3, 9, 1, 12])] for rank in range(n_ranks)]
+    parts = [
+        _Rows(matrix, np.arange(len(matrix)), rank, n_ranks)[np.array([7, 3, 9, 1, 12])] for rank in range(n_ranks)
+    ]
     cells = torch.cat([part.cells for part in parts]).flatten().tolist()
     assert cells == [1, 3, 7, 9, 12]
     for part in parts:
         assert isinstance(part, Minibatch) and part.n_cells == 5
+        assert part.labels.tolist() == part.cells.flatten().tolist()
         assert part.cells.flatten().tolist() == cells[part.start : part.start + len(part.cells)]
 
 

@@ -53,7 +53,7 @@ def test_few_refreshes_in_a_pass(adata, batch_size):
     model = make(adata)
     graph = model._reference
     batches = make_batches(graph.components, graph.adjacency, None, model.settings, batch_size, 1e-2, seed=0)
-    every = make_refresh(model.module, batches, model.settings, n_epochs=40, seed=0).every
+    every = make_refresh(model.module, batches, model.settings, n_epochs=40, labels=None, seed=0).every
     assert batches.n_batches / (every * EPOCH_STEPS) <= 6
     assert every == 1 or batches.n_batches / (every * EPOCH_STEPS) >= 3
 

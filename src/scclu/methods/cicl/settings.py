@@ -75,6 +75,11 @@ class CICLSettings:
             return self.max_epochs
         return max(1, round(self.n_steps * min(1.0, max(0.4, (n_cells / 4000) ** 0.5)) / steps_per_epoch))
 
+    @property
+    def uses_tree(self) -> bool:
+        """Whether final clusters or pseudo-labels come from the merge tree of the input."""
+        return "tree" in (self.cluster_method, self.pseudo_labels)
+
 
 PRESETS = {
     # chosen on the datasets of docs/research/cicl-default.md

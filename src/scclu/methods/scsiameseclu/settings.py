@@ -69,6 +69,11 @@ class ScSiameseCluSettings:
         check_number("teleport", self.teleport, above=0, high=1)
         check_number("sharpness", self.sharpness, above=0)
 
+    @property
+    def uses_tree(self) -> bool:
+        """Whether final clusters come from the merge tree of the input."""
+        return self.cluster_method == "tree"
+
 
 PRESETS = {
     # tuned on the datasets of docs/deviations.md
