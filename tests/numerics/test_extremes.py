@@ -9,11 +9,12 @@ import pytest
 import torch
 from scipy import sparse
 
-from scclu.cluster.consensus import consensus
+from scclu.cluster.core import tree_clusters
+from scclu.cluster.head import head_of_cut
 from scclu.cluster.kmeans import kmeans
-from scclu.cluster.tempered_ward import tempered_ward
 from scclu.graph.operator import SparseOperator, symmetric_normalize
 from scclu.methods._assignment import log_student_t
+from scclu.methods._clusters import assigned
 from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
 from scclu.methods.scsiameseclu.losses import (
     cell_correlation_loss,
@@ -54,16 +55,18 @@ def assert_finite(function, *leaves):
 @pytest.mark.filterwarnings("ignore:.*distinct clusters")
 @pytest.mark.parametrize("name", CELLS)
 def test_clustering(name):
-    """K-means, tempered Ward and consensus of equal, zero, huge and tiny cells, from one cluster to one a cell"""
+    """K-means, merge tree and head of equal, zero, huge and tiny cells, from one cluster to one a cell"""
     cells = CELLS[name]
     for k in (1, 2, 5, N):
         labels, centroids = kmeans(cells, k, random_state=0)
         assert np.isfinite(centroids).all() and centroids.shape == (k, 4) and set(labels) <= set(range(k))
         again, centroids = kmeans(cells, k, random_state=0, init=centroids)
         assert np.isfinite(centroids).all() and set(again) <= set(range(k))
-        assert set(tempered_ward(cells, k)) <= set(range(k))
-        if k > 1:
-            assert set(consensus(cells, k, random_state=0)) <= set(range(k))
+        found = tree_clusters([cells], k)
+        assert set(found.labels) == set(range(k))
+        head = head_of_cut(cells, found.tree, found.fine, k)
+        probability = assigned(head, cells)
+        assert np.isfinite(probability).all() and 1 <= probability.shape[1] <= k
 
 
 @pytest.mark.filterwarnings("ignore:Sinkhorn did not converge")

@@ -1,1 +1,1 @@
-"""Clustering of embeddings: representations, partitions, consensus, and the number of clusters."""
+"""Clustering: fine clusters, tests, merge tree, head, partitions, and the number of clusters."""

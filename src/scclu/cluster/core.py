@@ -50,6 +50,10 @@ class TreeClusters(NamedTuple):
     fine: np.ndarray
     tree: MergeTree
 
+    def distinct(self) -> np.ndarray:
+        """Clusters that the tests separate, ``(n_cells,)`` int; 0 is the largest."""
+        return cut_cells(self.tree, self.fine, self.tree.n_distinct)
+
 
 class _Groups(NamedTuple):
     """Fine clusters of the cells, the space in which they are compared, and groups of them that tests do not divide."""

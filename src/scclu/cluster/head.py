@@ -18,6 +18,7 @@ from scclu.cluster.core import cut_cells
 from scclu.cluster.kmeans import one_thread
 from scclu.cluster.space import cluster_means
 from scclu.cluster.tree import MergeTree
+from scclu.data.matrix import canonical_order
 
 # inverse strengths of the penalty on the weights: the next is used if a cluster would be lost
 _PENALTIES = (0.01, 1.0)
@@ -58,7 +59,7 @@ def head_of_cut(embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clus
     Parameters
     ----------
     embedding
-        ``(n_cells, n_dims)``, cells in random order.
+        ``(n_cells, n_dims)``.
     tree, fine
         The tree, and the fine cluster of each cell, ``(n_cells,)`` int.
     n_clusters
@@ -90,7 +91,7 @@ def fit_head(embedding: np.ndarray, labels: np.ndarray) -> LinearHead:
     Parameters
     ----------
     embedding
-        ``(n_cells, n_dims)``, cells in random order. If there are more than 50,000, those and some of each cluster are
+        ``(n_cells, n_dims)``. If there are more than 50,000 cells, as many random ones and some of each cluster are
         used.
     labels
         Cluster of each cell, 0 to n_clusters - 1.
@@ -110,7 +111,9 @@ def _fit(embedding: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) 
         return head, np.array([len(labels)])
     center = embedding.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(np.mean((embedding - center) ** 2))) or 1.0
-    rows = _fitted_rows(labels)
+    # in an order that does not depend on that of the cells
+    order = canonical_order(embedding)[np.random.default_rng(0).permutation(len(embedding))]
+    rows = order[_fitted_rows(labels[order])]
     fitted, known = (embedding[rows] - center) / scale, labels[rows]
     rules = [_logistic(penalty) for penalty in penalties]
     if len(penalties) > 1:

@@ -6,6 +6,7 @@ from scclu.tl._choose_n_clusters import choose_n_clusters
 from scclu.tl._cicl import cicl
 from scclu.tl._classify import classify
 from scclu.tl._compare import compare
+from scclu.tl._cut_tree import cut_tree
 from scclu.tl._fit_classifier import fit_classifier
 from scclu.tl._scsiameseclu import scsiameseclu
 
@@ -16,6 +17,7 @@ __all__ = [
     "cicl",
     "classify",
     "compare",
+    "cut_tree",
     "fit_classifier",
     "scsiameseclu",
 ]

@@ -45,8 +45,7 @@ def cicl(
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
         other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
     n_clusters
-        Number of clusters K; ``None`` estimates it from principal components of the input as
-        :func:`~scclu.tl.choose_n_clusters` does, and logs it.
+        Number of clusters K; ``None`` finds the number of distinct clusters by tests, and logs it.
     layer
         Key of ``adata.layers`` to use instead of ``X``.
     use_rep
@@ -73,12 +72,15 @@ def cicl(
     ``adata.obs[key_added]``
         Clusters, categorical of strings; ``"0"`` is the largest.
     ``adata.obs[f"{key_added}_confidence"]``
-        Student-t similarity of the cell to its cluster (Eq. 8), in [0, 1], float32.
+        Probability of the cell's cluster, in [0, 1], float32.
+    ``adata.obs[f"{key_added}_fine"]``
+        Fine cluster of the cell in the tree, categorical of strings (with ``cluster_method="tree"``).
     ``adata.obsm[f"X_{key_added}"]``
         The embedding, ``(n_obs, 2 * n_components)`` float32 (``(n_obs, n_hidden)`` without components).
     ``adata.uns[key_added]``
-        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"stability"``) and ``"history"``, the
-        mean losses of each epoch.
+        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"tree"``) and ``"history"``, the
+        mean losses of each epoch. ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
+        ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 

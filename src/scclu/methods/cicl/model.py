@@ -72,8 +72,8 @@ class CICL(ClusteringModel):
     dof
         alpha of Eq. 8, > 0. Default 1.0; paper 1.0.
     pseudo_labels
-        Where pseudo-labels come from: ``"tree"``, the clusters of the input before training, or ``"kmeans"`` on H.
-        Default ``"tree"``; paper ``"kmeans"``.
+        Where pseudo-labels come from: ``"tree"``, the distinct clusters of the input, or ``"kmeans"`` on H. Default
+        ``"tree"``; paper ``"kmeans"``.
     centroid_refresh
         When K-means recomputes pseudo-labels: ``"epoch"`` uses all cells at each epoch (20,000 of them if there are
         more), ``"minibatch"`` the cells of each minibatch. Default ``"epoch"``; paper ``"minibatch"``.
@@ -232,7 +232,7 @@ class CICL(ClusteringModel):
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         self.settings.check_devices(devices, strategy, num_nodes)
         batch_size = batch_size or self.settings.batch_size
-        labels = self._first.labels if self.settings.pseudo_labels == "tree" and self._first is not None else None
+        labels = self._first.distinct() if self.settings.pseudo_labels == "tree" else None
         data = CellBatches(self._matrix, batch_size, self._seed("batches"), labels)
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:

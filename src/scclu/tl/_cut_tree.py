@@ -1,0 +1,135 @@
+"""The tool ``cut_tree``: another number of clusters from a stored tree."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scclu._checks import check_adata, check_key, check_number
+from scclu.cluster.head import head_of_cut
+from scclu.cluster.tree import MergeTree
+from scclu.methods._clusters import assigned
+from scclu.tl._write import write_results
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+logger = logging.getLogger(__name__)
+
+
+def cut_tree(
+    adata: AnnData,
+    key: str = "cicl",
+    *,
+    n_clusters: int | None = None,
+    resolution: float | None = None,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Get another number of clusters from the tree of a clustering, without training.
+
+    The tree is cut, and a head assigns the cells by their embedding, as at the end of :func:`~scclu.tl.cicl`. For CICL,
+    the result is that of a call with this number, unless it is larger than the number of fine clusters.
+
+    Parameters
+    ----------
+    adata
+        Annotated data with the results of :func:`~scclu.tl.cicl` or :func:`~scclu.tl.scsiameseclu`.
+    key
+        Key under which they are stored.
+    n_clusters
+        Number of clusters, from 1 to the number of fine clusters.
+    resolution
+        Height at which the tree is cut instead, in [0, 2]: 1 gives the clusters that are distinct by the tests, larger
+        values fewer and smaller values more.
+    key_added
+        Key under which the new clusters are stored; ``f"{key}_{n_clusters}"`` or ``f"{key}_r{resolution}"`` if None.
+    copy
+        Return a copy with the results instead of writing to `adata`.
+
+    Returns
+    -------
+    None, or the copy if `copy` is True. Sets the following fields:
+
+    ``adata.obs[key_added]``
+        Clusters, categorical of strings; ``"0"`` is the largest.
+    ``adata.obs[f"{key_added}_confidence"]``
+        Probability of the cell's cluster, in [0, 1], float32.
+    ``adata.uns[key_added]``
+        ``"n_clusters"``; ``"params"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no tree under `key`, or an argument is not allowed. `adata` is then unchanged.
+
+    Examples
+    --------
+    >>> adata = scclu.datasets.pbmc68k_reduced()
+    >>> scclu.tl.cicl(adata, max_epochs=2)
+    >>> scclu.tl.cut_tree(adata, n_clusters=5)
+    >>> adata.obs["cicl_5"].nunique()
+    5
+    """
+    check_adata(adata)
+    tree, fine, embedding = stored_tree(adata, key)
+    if (n_clusters is None) == (resolution is None):
+        raise ValueError(
+            f"Pass n_clusters or resolution, one of them, but n_clusters={n_clusters!r} and resolution={resolution!r} "
+            "were passed."
+        )
+    if resolution is None:
+        check_number("n_clusters", n_clusters, integer=True, low=1, high=tree.n_fine)
+        number, name = int(n_clusters or 1), f"{key}_{n_clusters}"
+    else:
+        check_number("resolution", resolution, low=0, high=2)
+        number, name = int((tree.height > resolution).sum()) + 1, f"{key}_r{resolution:g}"
+    key_added = check_key(name if key_added is None else key_added, key, f"{key}_fine", f"{key}_confidence")
+    probability = assigned(head_of_cut(embedding, tree, fine, number), embedding)
+    labels = probability.argmax(axis=1)
+    names = [str(each) for each in range(probability.shape[1])]
+    params = {"key": key, "n_clusters": number} | ({} if resolution is None else {"resolution": float(resolution)})
+    adata = write_results(
+        adata,
+        copy=copy,
+        obs={
+            key_added: pd.Categorical(labels.astype(str), categories=names),
+            f"{key_added}_confidence": probability.max(axis=1),
+        },
+        uns={key_added: {"n_clusters": len(names), "params": params}},
+    )
+    logger.info("Wrote obs[%r], obs['%s_confidence'] and uns[%r].", key_added, key_added, key_added)
+    return adata if copy else None
+
+
+def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray, np.ndarray]:
+    """Tree, fine cluster of each cell and embedding that a clustering tool stored under `key`.
+
+    Raises
+    ------
+    ValueError
+        If one of them is missing, or they do not fit each other.
+    """
+    results: Any = adata.uns.get(key)
+    parts = (f"obs[{key + '_fine'!r}]", f"obsm[{'X_' + key!r}]")
+    if not hasattr(results, "get") or results.get("tree") is None:
+        raise ValueError(
+            f"adata.uns[{key!r}] has no tree. Call scclu.tl.cicl(adata, key_added={key!r}) or "
+            'scclu.tl.scsiameseclu first, with cluster_method="tree".'
+        )
+    if f"{key}_fine" not in adata.obs or f"X_{key}" not in adata.obsm:
+        raise ValueError(
+            f"A cut of the tree in adata.uns[{key!r}] needs adata.{parts[0]} and adata.{parts[1]} as well."
+        )
+    values = results["tree"]
+    tree = MergeTree(*(np.asarray(values[name]) for name in ("children", "height", "size", "p")))
+    fine = adata.obs[f"{key}_fine"].astype(int).to_numpy()
+    if not np.array_equal(np.unique(fine), np.arange(tree.n_fine)):
+        raise ValueError(
+            f"adata.{parts[0]} does not have the {tree.n_fine} fine clusters of the tree in adata.uns[{key!r}]: "
+            "cells were removed after clustering. Cluster again."
+        )
+    return tree, fine, np.asarray(adata.obsm[f"X_{key}"], dtype=np.float32)
