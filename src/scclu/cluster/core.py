@@ -67,7 +67,6 @@ def tree_clusters(
     representations: Sequence[np.ndarray],
     n_clusters: int | None = None,
     *,
-    learned: Sequence[np.ndarray] = (),
     alpha: float = ALPHA,
     min_cluster_size: int = MIN_CLUSTER_SIZE,
     random_state: int = 0,
@@ -93,10 +92,6 @@ def tree_clusters(
         Arrays ``(n_cells, n_dims)`` with the same cells in the same, random order; dimensions by decreasing variance.
     n_clusters
         Number of clusters, at most the number of cells; ``None`` uses the number of distinct clusters.
-    learned
-        Representations that a network has learned from clusters of the same cells. They take part in the order of the
-        merges, but not in the tests: the network separates the clusters that it was trained with, whether they are
-        distinct or not.
     alpha
         Level of the tests.
     min_cluster_size
@@ -120,8 +115,6 @@ def tree_clusters(
     del graph
     fine, points, group = _most_typical(found)
     spaces = [*representations, *(values[:, :_LEADING_DIMS] for values in representations)]
-    # what was learned has as many votes as the input
-    spaces += list(learned) * len(spaces)
     distance = 1 - co_association(spaces, fine, random_state=child_seed(random_state, "votes"))
     members = rows_of_clusters(fine)
 

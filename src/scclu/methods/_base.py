@@ -17,7 +17,7 @@ from anndata import AnnData
 from scclu import __version__
 from scclu._checks import check_number
 from scclu._rng import child_seed
-from scclu.cluster.core import TreeClusters, tree_clusters
+from scclu.cluster.core import tree_clusters
 from scclu.cluster.head import LinearHead, head_of_cut
 from scclu.cluster.representations import input_representations
 from scclu.cluster.tree import MergeTree
@@ -26,7 +26,7 @@ from scclu.data.recipe import Recipe
 from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import CentroidHead
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
-from scclu.methods._clusters import assigned, check_n_clusters, described, warn_about_sizes
+from scclu.methods._clusters import assigned, check_n_clusters, warn_about_sizes
 from scclu.methods._persistence import SaveMixin
 from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
@@ -67,9 +67,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         # clusters, their tree and the fine clusters that it merges
         self.tree_: MergeTree | None = None
         self.fine_: np.ndarray | None = None
-        # representations of the input that the tree describes, and its clusters before training
-        self._representations: tuple[np.ndarray, ...] = ()
-        self._first: Any = None
+        # clusters of the input and their tree, in the order of training
+        self._found: Any = None
         self._embedding: np.ndarray | None = None
         # genes of the training cells as they were read, for a subclass that needs them while it is made
         self._input: tuple[Matrix, np.ndarray, str] | None = None
@@ -88,11 +87,17 @@ class ClusteringModel(SaveMixin, BaseModelClass):
             "random_state": self._seed("representations"),
         }
         if self.settings.uses_tree or n_clusters is None:
-            self._representations = input_representations(matrix, names, source, **how)
-            self._first = self._tree_clusters(n_clusters)
+            logger.info("Clustering %d cells by a tree of tested merges.", matrix.shape[0])
+            self._found = tree_clusters(
+                input_representations(matrix, names, source, **how),
+                n_clusters,
+                alpha=self.settings.alpha,
+                min_cluster_size=self.settings.min_cluster_size,
+                random_state=self._seed("tree"),
+            )
         self.n_clusters_source = "tree" if n_clusters is None else "user"
         self.n_clusters = (
-            int(self._first.labels.max()) + 1 if n_clusters is None and self._first else int(n_clusters or 0)
+            int(self._found.labels.max()) + 1 if n_clusters is None and self._found else int(n_clusters or 0)
         )
 
     @classmethod
@@ -139,17 +144,6 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         shuffled = np.random.default_rng(self._seed("order")).permutation(matrix.shape[0])
         return canonical_order(matrix)[shuffled]
 
-    def _tree_clusters(self, n_clusters: int | None, learned: Sequence[np.ndarray] = ()) -> TreeClusters:
-        """Clusters of the input, in the order of training; `learned` representations determine the order of merges."""
-        return tree_clusters(
-            self._representations,
-            n_clusters,
-            learned=learned,
-            alpha=self.settings.alpha,
-            min_cluster_size=self.settings.min_cluster_size,
-            random_state=self._seed("tree"),
-        )
-
     # -- description --------------------------------------------------------------------------------------------------
 
     @property
@@ -184,20 +178,10 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def _final_clusters(self, embedding: np.ndarray, learned: np.ndarray) -> tuple[LinearHead, TreeClusters]:
-        """Cluster the cells by a tree, and fit a head that assigns them by their embedding.
-
-        Parameters
-        ----------
-        embedding
-            ``(n_cells, n_dims)``, in the order of training.
-        learned
-            Representation that the network has learned, ``(n_cells, n_dims)``.
-        """
-        logger.info("Clustering %d cells by a tree of tested merges.", len(embedding))
-        given = self.n_clusters if self.n_clusters_source == "user" else None
-        found = self._tree_clusters(given, (learned,))
-        return head_of_cut(embedding, found.tree, found.fine, given or found.tree.n_distinct), found
+    def _fit_head(self, embedding: np.ndarray) -> LinearHead:
+        """Fit the head that assigns cells to the clusters of the tree by their embedding, in the order of training."""
+        logger.info("Assigning %d cells to %d clusters by their embedding.", len(embedding), self.n_clusters)
+        return head_of_cut(embedding, self._found.tree, self._found.fine, self.n_clusters)
 
     def _keep(
         self,
@@ -206,17 +190,13 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         recorder: SnapshotRecorder,
         embedding: np.ndarray,
         head: LinearHead | CentroidHead,
-        found: TreeClusters | None = None,
         **attributes: Any,
     ) -> None:
         """Store the results of training, which are in the order of training, in the order of `adata`."""
         labels = assigned(head, embedding).argmax(axis=1)
-        n_found = int(labels.max()) + 1
         if self.n_clusters_source == "user":
             warn_about_sizes(labels, self.n_clusters, self.settings.min_cluster_size)
-        elif found is not None:
-            attributes["n_clusters"] = n_found
-            logger.info("%s (alpha = %g).", described(n_found), self.settings.alpha)
+        found = self._found if isinstance(head, LinearHead) else None
         module.head = head.to(module.device)
         back = np.argsort(self._order)
         embedding, labels = embedding[back], labels[back]

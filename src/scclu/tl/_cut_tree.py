@@ -31,8 +31,8 @@ def cut_tree(
 ) -> AnnData | None:
     """Get another number of clusters from the tree of a clustering, without training.
 
-    The tree is cut, and a head assigns the cells by their embedding, as at the end of :func:`~scclu.tl.cicl`. For CICL,
-    the result is that of a call with this number, unless it is larger than the number of fine clusters.
+    The tree is cut, and a head assigns the cells by their embedding, as at the end of training. A call with this number
+    has the same tree, unless the number is larger than that of the fine clusters.
 
     Parameters
     ----------

@@ -15,7 +15,6 @@ from anndata import AnnData
 
 from scclu._checks import check_choice, check_number, check_training
 from scclu._process import known_warnings_ignored
-from scclu.cluster.core import TreeClusters
 from scclu.cluster.head import LinearHead
 from scclu.cluster.kmeans import kmeans
 from scclu.data.matrix import Matrix, reordered
@@ -232,7 +231,7 @@ class CICL(ClusteringModel):
         check_training(self._matrix, batch_size=batch_size, max_epochs=max_epochs, n_snapshots=n_snapshots)
         self.settings.check_devices(devices, strategy, num_nodes)
         batch_size = batch_size or self.settings.batch_size
-        labels = self._first.distinct() if self.settings.pseudo_labels == "tree" else None
+        labels = self._found.distinct() if self.settings.pseudo_labels == "tree" else None
         data = CellBatches(self._matrix, batch_size, self._seed("batches"), labels)
         steps_per_epoch = len(data.sampler)
         if max_epochs is None:
@@ -274,8 +273,8 @@ class CICL(ClusteringModel):
                 self._fit_embedding(module.eval(), batch_size)
             history = {name: np.array(values) for name, values in plan.history.items()}
             embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
-            head, found = self._cluster(embedding, module)
-            self._keep(module, history, recorder, embedding, head, found, _batch_size=batch_size)
+            head = self._head(embedding, module)
+            self._keep(module, history, recorder, embedding, head, _batch_size=batch_size)
 
     def _embed_with(
         self, module: CICLModule, encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, batch_size: int
@@ -311,21 +310,17 @@ class CICL(ClusteringModel):
             x = module.standardise(batch_tensor(reference, slice(None)).to(module.device))
             module.joint.fit(hidden.to(module.device), x, self._seed("components"))
 
-    def _cluster(
-        self, embedding: np.ndarray, module: CICLModule
-    ) -> tuple[LinearHead | CentroidHead, TreeClusters | None]:
-        """Final clusters of an embedding, in the order of training."""
+    def _head(self, embedding: np.ndarray, module: CICLModule) -> LinearHead | CentroidHead:
+        """Head of the final clusters of an embedding, in the order of training."""
         if self.settings.cluster_method == "tree":
-            learned = embedding if module.joint is None else embedding[:, : module.joint.n_components[0]]
-            return self._final_clusters(embedding, learned)
+            return self._fit_head(embedding)
         logger.info("Clustering %d cells by K-means.", len(embedding))
-        seed = self._seed("clusters")
-        return kmeans_head(embedding, self.n_clusters, dof=module.dof, random_state=seed), None
+        return kmeans_head(embedding, self.n_clusters, dof=module.dof, random_state=self._seed("clusters"))
 
     def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         self._fit_embedding(module, batch_size)
         embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
-        return embedding, assigned(self._cluster(embedding, module)[0], embedding).argmax(axis=1)
+        return embedding, assigned(self._head(embedding, module), embedding).argmax(axis=1)
 
     def _plan(self, module: CICLModule, batch_size: int, n_steps: int) -> CICLPlan:
         # the cells are in random order, so the first ones are a random sample

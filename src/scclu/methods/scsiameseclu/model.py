@@ -17,7 +17,6 @@ from anndata import AnnData
 from scclu._checks import check_choice, check_training
 from scclu._process import known_warnings_ignored
 from scclu._rng import child_seed
-from scclu.cluster.core import TreeClusters
 from scclu.cluster.head import LinearHead
 from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
 from scclu.data.counts import Counts
@@ -274,7 +273,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         adjacency, seed = self._reference.adjacency, self._seed("batches")
         batches = make_batches(features, adjacency, self._counts, settings, batch_size, _TOLERANCE, seed)
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
-        labels = self._first.labels if settings.cluster_method == "tree" and self._first is not None else None
+        labels = self._found.labels if settings.cluster_method == "tree" else None
         refresh = make_refresh(module, batches, settings, n_epochs, labels, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
         logger.info(
@@ -312,19 +311,17 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             )
             history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
             embedding = embed_whole(module, batches)
-            head, found = self._cluster(refresh, embedding)
+            head = self._head(refresh, embedding)
             reference = replace(self._reference, pruned=batches.pruned)
-            self._keep(module, history, recorder, embedding.numpy(), head, found, _reference=reference)
+            self._keep(module, history, recorder, embedding.numpy(), head, _reference=reference)
 
-    def _cluster(
-        self, refresh: JointRefresh, embedding: torch.Tensor
-    ) -> tuple[LinearHead | CentroidHead, TreeClusters | None]:
-        """Final clusters of the embedding, in the order of training."""
+    def _head(self, refresh: JointRefresh, embedding: torch.Tensor) -> LinearHead | CentroidHead:
+        """Head of the final clusters of the embedding, in the order of training."""
         if self.settings.cluster_method == "tree":
-            return self._final_clusters(embedding.numpy(), embedding.numpy())
+            return self._fit_head(embedding.numpy())
         if not self.settings.ot_weight:  # no clusters were learned
             refresh.set_clusters(embedding)
-        return assignment_head(refresh.module, embedding), None
+        return assignment_head(refresh.module, embedding)
 
     def _training_data(self) -> tuple[Any, ...]:
         data = (self._matrix, self._reference.adjacency)
