@@ -91,8 +91,8 @@ def test_cicl_never_reads_all_cells(pair, monkeypatch):
     monkeypatch.setattr(DiskMatrix, "_read", lambda self, wanted: reads.append(len(wanted)) or read(self, wanted))
     monkeypatch.setattr("scclu.tl._write.in_memory", None)
     monkeypatch.setattr("scclu.data.matrix.in_memory", None)
-    for name in ("methods._base", "cluster.final", "methods.cicl.model"):
-        monkeypatch.setattr(f"scclu.{name}.REFERENCE_CELLS", 60)
+    for name in ("cluster.representations.FITTED_CELLS", "methods.cicl.model._REFERENCE_CELLS"):
+        monkeypatch.setattr(f"scclu.{name}", 60)
     before = set(backed.obs), set(backed.obsm)
     model = scclu.tl.cicl(backed, 3, batch_size=40, return_model=True, **QUICK)
     assert (set(backed.obs) - before[0], set(backed.obsm) - before[1]) == ({"cicl", "cicl_confidence"}, {"X_cicl"})
@@ -100,8 +100,8 @@ def test_cicl_never_reads_all_cells(pair, monkeypatch):
     soft = model.predict(backed, soft=True)
     np.testing.assert_allclose(soft, model.predict(soft=True), atol=1e-5)
     monkeypatch.undo()
-    for name in ("methods._base", "cluster.final", "methods.cicl.model"):
-        monkeypatch.setattr(f"scclu.{name}.REFERENCE_CELLS", 60)
+    for name in ("cluster.representations.FITTED_CELLS", "methods.cicl.model._REFERENCE_CELLS"):
+        monkeypatch.setattr(f"scclu.{name}", 60)
     scclu.tl.cicl(adata, 3, batch_size=40, **QUICK)
     assert backed.obs["cicl"].tolist() == adata.obs["cicl"].tolist()
     np.testing.assert_allclose(backed.obsm["X_cicl"], adata.obsm["X_cicl"], atol=1e-4)

@@ -124,3 +124,24 @@ def test_real_data(data_dir, real):
     adata = ad.read_h5ad(data_dir / f"{real}.h5ad")
     scclu.tl.cicl(adata, adata.obs["cell_type"].nunique(), accelerator="cpu")
     assert scclu.metrics.ari(adata.obs["cell_type"], adata.obs["cicl"]) > 0.5
+
+
+def test_tree(adata, tmp_path):
+    """The tree in a file, its cut, and clusters of training cells that are passed as new ones"""
+    from anndata import read_h5ad
+
+    from scclu.cluster.tree import MergeTree
+
+    model = scclu.tl.cicl(adata, max_epochs=1, accelerator="cpu", return_model=True)
+    labels = adata.obs["cicl"].astype(int).to_numpy()
+    soft = model.predict(soft=True)
+    np.testing.assert_array_equal(model.predict(adata), labels)
+    np.testing.assert_array_equal(soft.argmax(1), labels)
+    np.testing.assert_array_equal(adata.obs["cicl_confidence"], soft.max(1))
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    written = read_h5ad(tmp_path / "a.h5ad")
+    for name, values in adata.uns["cicl"]["tree"].items():
+        np.testing.assert_array_equal(written.uns["cicl"]["tree"][name], values)
+    tree = MergeTree(**written.uns["cicl"]["tree"])
+    cut = tree.cut(tree.n_distinct)[written.obs["cicl_fine"].astype(int)]
+    assert tree.n_distinct == adata.uns["cicl"]["n_clusters"] and scclu.metrics.ari(cut, labels) > 0.8
