@@ -32,10 +32,11 @@ def choose_n_clusters(
 ) -> int | tuple[int, AnnData]:
     """Estimate the number of clusters of an embedding, without labels.
 
-    The search is limited to the range between the numbers of Leiden communities at a coarse resolution (0.15) and at
-    a fine one (0.6). In this range, the k is chosen for which Gaussian mixtures with a shared covariance have the
-    highest product of stability and silhouette. ``tl.cicl`` and ``tl.scsiameseclu`` find their number of clusters by
-    tests instead (:doc:`/clustering`). At most 1,500 randomly sampled cells are used, and their number is logged; cell types with less than about 1 % of the cells have no influence. Plot the scores with
+    The search is limited to the range between the numbers of Leiden communities at a coarse resolution (0.15) and
+    at a fine one (0.6). In this range, the k is chosen for which Gaussian mixtures with a shared covariance have
+    the highest product of stability and silhouette. ``tl.cicl`` and ``tl.scsiameseclu`` find their number of
+    clusters by tests instead (:doc:`/clustering`). At most 1,500 randomly sampled cells are used, and their number
+    is logged; cell types with less than about 1 % of the cells have no influence. Plot the scores with
     :func:`scclu.pl.choose_n_clusters` before relying on the estimate.
 
     Parameters
