@@ -21,7 +21,7 @@ from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import canonical_order
 
 # inverse strengths of the penalty on the weights: the next is used if a cluster would be lost
-_PENALTIES = (0.01, 1.0)
+_PENALTIES = (0.1, 1.0)
 # cells that a head is fitted to, if there are more
 FITTED_CELLS = 50_000
 _N_FOLDS = 5

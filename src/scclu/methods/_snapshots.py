@@ -33,7 +33,7 @@ class Snapshots:
     >>> model = scclu.model.CICL(adata, n_clusters=10)
     >>> model.train(max_epochs=2, n_snapshots=2)
     >>> model.snapshots_.epoch.tolist(), model.snapshots_.embedding.shape
-    ([0, 2], (2, 700, 40))
+    ([0, 2], (2, 700, 60))
     """
 
     epoch: np.ndarray

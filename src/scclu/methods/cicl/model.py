@@ -78,7 +78,7 @@ class CICL(ClusteringModel):
         more), ``"minibatch"`` the cells of each minibatch. Default ``"epoch"``; paper ``"minibatch"``.
     n_components
         The embedding consists of this number of principal components of the encoder's output and as many of its input;
-        0 uses the encoder's output H itself. Default 20; paper 0.
+        0 uses the encoder's output H itself. Default 30; paper 0.
     cluster_method
         Final clustering: ``"tree"``, a tree of tested merges (:doc:`/clustering`), or ``"kmeans"``. Default ``"tree"``;
         paper ``"kmeans"``.
@@ -103,7 +103,7 @@ class CICL(ClusteringModel):
     >>> model = scclu.model.CICL(adata, n_clusters=10)
     >>> model.train(max_epochs=2)
     >>> model.get_latent_representation().shape
-    (700, 40)
+    (700, 60)
     >>> model.predict(soft=True).shape
     (700, 10)
 
