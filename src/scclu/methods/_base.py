@@ -25,6 +25,7 @@ from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered, s
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import student_t
+from scclu.methods._cells import CellDigests
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
 from scclu.methods._persistence import SaveMixin
 from scclu.methods._scvi import BaseModelClass, register, registered_matrix
@@ -64,6 +65,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self.random_state = check_number("random_state", random_state, integer=True, low=0, below=2**32)
         self.labels_: np.ndarray | None = None
         self._matrix: Matrix = None
+        # in the order of `labels_`; None for a model of version 0.1.0
+        self._cells: CellDigests | None = None
         # representations of the input that vote in the final clustering beside the embedding
         self._representations: tuple[np.ndarray, ...] = ()
         self._embedding: np.ndarray | None = None
@@ -77,6 +80,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         matrix = reordered(matrix, self._order)
         is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
+        self._cells = self._digests(adata, read)
         self._input = None if is_representation or self.reads_blocks else read
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
@@ -129,6 +133,10 @@ class ClusteringModel(SaveMixin, BaseModelClass):
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
         """Read and check the registered matrix of `adata` (:func:`read_matrix`)."""
         return read_matrix(adata, **registered_matrix(self), by_block=self.reads_blocks)
+
+    def _digests(self, adata: AnnData, read: tuple[Matrix, np.ndarray, str]) -> CellDigests:
+        """Digests of cells that were read from `adata`, by the genes that a new cell must have."""
+        return CellDigests.of(*read[:2], self.recipe.required_genes, adata.obs_names)
 
     def _training_order(self, matrix: Matrix) -> np.ndarray:
         """Positions of the cells in `adata`, in the order of training, ``(n_cells,)``."""
@@ -251,8 +259,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self.module.eval()
         return embed_cells(self.module.embed, matrix, self.module.device, batch_size or EMBEDDING_BATCH)
 
-    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
-        """Embed the training cells of a loaded model."""
+    def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
+        """Embed the training cells of a loaded model, which are at the positions `saved_at` of its file."""
         return self.get_latent_representation(adata)
 
     def get_latent_representation(
