@@ -44,7 +44,7 @@ class Interruption:
 
     @contextmanager
     def raised_once(self) -> Iterator[None]:
-        """Raise for the first signal inside the block, and hold further ones, so that cleaning up is not interrupted."""
+        """Raise for the first signal inside the block and hold others, so that cleaning up is not interrupted."""
         self._once, self._raises = True, True
         try:
             self.check()

@@ -53,8 +53,8 @@ def detect_kind(matrix: Matrix, source: str) -> Kind:
 
     Returns
     -------
-    ``"counts"`` for non-negative whole numbers, up to rounding; ``"log"`` for other non-negative numbers, or ``"expression"`` if some
-    are too large to be logarithms; ``"scaled"`` if some are negative.
+    ``"counts"`` for non-negative whole numbers, up to rounding; ``"log"`` for other non-negative numbers, or
+    ``"expression"`` if some are too large to be logarithms; ``"scaled"`` if some are negative.
 
     Raises
     ------

@@ -94,8 +94,8 @@ class SaveMixin:
         adata
             The training cells, for :meth:`predict` and :meth:`get_latent_representation` without arguments; they are
             registered as by :meth:`setup_anndata`. They are recognised by their values and may be in any order; of
-            cells with equal values, those of the same name are matched first. ``None`` (default) uses the cells that were saved with the
-            model, if any; ``False`` loads the model without cells.
+            cells with equal values, those of the same name are matched first. ``None`` (default) uses the cells that
+            were saved with the model, if any; ``False`` loads the model without cells.
         accelerator, device
             Device of the model, as in scvi-tools; ``"auto"`` (default) is a GPU if there is one.
 
