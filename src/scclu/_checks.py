@@ -116,9 +116,11 @@ def check_key(key: Any, *reserved: str | None) -> str:
     TypeError
         If it is not a non-empty string.
     ValueError
-        If writing results under this key would overwrite input.
+        If writing results under this key would overwrite input, or if it contains "/".
     """
     check_name("key_added", key)
+    if "/" in key:
+        raise ValueError(f"key_added must be a name without '/', which h5ad files cannot hold, but {key!r} was passed.")
     if key in reserved:
         raise ValueError(f"key_added must not be {key!r}, which this call reads: it would be overwritten.")
     return key

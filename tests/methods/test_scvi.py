@@ -211,10 +211,14 @@ def test_damaged_saved_cells(trained, saved):
     assert type(trained).load(saved, simulated_counts(), accelerator="cpu").adata.n_obs == 120
 
 
-def test_saving_without_cells(trained, saved, tmp_path):
-    model = type(trained).load(saved, adata=False, accelerator="cpu")
-    with pytest.raises(RuntimeError, match="loaded without its training cells, which are needed to save"):
-        model.save(tmp_path / "new")
+def test_saving_without_cells(trained, saved, tmp_path, adata):
+    """A loaded model can be saved again, and the copy is as good as the original."""
+    for cells in (False, adata.copy()):
+        model = type(trained).load(saved, adata=cells, accelerator="cpu")
+        model.save(tmp_path / "new", overwrite=True)
+        again = type(trained).load(tmp_path / "new", adata.copy(), accelerator="cpu")
+        np.testing.assert_array_equal(again.predict(), trained.predict())
+        np.testing.assert_array_equal(again.predict(adata), trained.predict(adata))
 
 
 def test_loading_with_other_genes_registers_nothing(trained, saved):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import signal
 import sys
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from scclu import __version__
-from scclu._commands._reporting import progress, report
+from scclu._commands._reporting import messages, print_result, report, say
+from scclu._commands._signals import Interruption
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,24 +55,50 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
+    interruption = Interruption()
+    with interruption.installed():
+        try:
+            code, summary = _run(arguments, interruption)
+        except BaseException:
+            if interruption.signum is None:
+                raise
+            code, summary = interruption.exit_code, None
+        interruption.hold()
+        if interruption.signum is not None:
+            state = "was not written" if summary is None else "was written before"
+            say(f"Interrupted. {str(arguments.output)!r} {state}.")
+            return interruption.exit_code
+        if summary is None:
+            return code
+        error = print_result(json.dumps(summary) if arguments.json else _sentence(summary, arguments.output))
+        if error is not None:
+            report(OSError(f"{str(arguments.output)!r} was written, but its summary could not be printed: {error}"))
+        return interruption.exit_code if interruption.signum is not None else int(error is not None)
+
+
+def _run(arguments: argparse.Namespace, interruption: Interruption) -> tuple[int, dict[str, Any] | None]:
+    """Cluster and write the cells; returns the exit code, and the summary if the output was written."""
     try:
         # only the summary goes to standard output, whatever other packages print
-        with progress("scclu"), redirect_stdout(sys.stderr):
+        with messages("scclu"), redirect_stdout(sys.stderr):
             try:
                 output = _checked_output(arguments.input, arguments.output, overwrite=arguments.overwrite)
                 adata, summary = _clustered(arguments)
             except (TypeError, ValueError) as error:
+                interruption.check()
                 report(error)
-                return 2
-            _write(adata, output)
+                return 2, None
+            interruption.check()
+            _write(adata, output, interruption)
+            return 0, summary
     except OSError as error:
+        interruption.check()
         report(OSError(f"{str(arguments.output)!r} was not written: {error}"))
-        return 1
+        return 1, None
     except KeyboardInterrupt:
-        print(f"Interrupted. {str(arguments.output)!r} was not written.", file=sys.stderr)
-        return 130
-    print(json.dumps(summary) if arguments.json else _sentence(summary, arguments.output))
-    return 0
+        if interruption.signum is None:
+            interruption.signum = signal.SIGINT
+        return interruption.exit_code, None
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -156,12 +185,19 @@ def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
     return adata, summary
 
 
-def _write(adata: AnnData, output: Path) -> None:
-    """Write the cells to `output` atomically, by renaming a complete file."""
-    with TemporaryDirectory(prefix=".scclu-", dir=output.parent) as folder:
-        unfinished = Path(folder) / "cells.h5ad"
-        adata.write_h5ad(unfinished, compression="gzip")
+def _write(adata: AnnData, output: Path, interruption: Interruption) -> None:
+    """Write the cells to `output` atomically, by renaming a complete file. From here on, no signal interrupts."""
+    interruption.hold()
+    folder = Path(mkdtemp(prefix=".scclu-", dir=output.parent))
+    try:
+        unfinished = folder / "cells.h5ad"
+        with interruption.raised_once():
+            adata.write_h5ad(unfinished, compression="gzip")
+        interruption.check()
         os.replace(unfinished, output)
+    finally:
+        interruption.hold()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sentence(summary: dict[str, Any], output: Path) -> str:

@@ -9,7 +9,10 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
+from pandas.api.extensions import ExtensionDtype
+from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from scipy import sparse
 
 from scclu._checks import check_adata, listed
@@ -51,7 +54,7 @@ def select_matrix(
                 f"There are: {listed(adata.obsm.keys())}."
             )
         values = adata.obsm[use_rep]
-        values = values.to_numpy() if hasattr(values, "to_numpy") else values
+        values = _frame_values(values) if isinstance(values, pd.DataFrame) else values
         if getattr(values, "ndim", None) != 2:
             shape = getattr(values, "shape", type(values).__name__)
             raise ValueError(f"adata.obsm[{use_rep!r}] must have two dimensions, but has shape {shape}.")
@@ -67,6 +70,14 @@ def select_matrix(
             f"layer must be a key of adata.layers, but {layer!r} was passed. There are: {listed(layer_names(adata))}."
         )
     return _checked(adata.layers[layer], names, f"adata.layers[{layer!r}]")
+
+
+def _frame_values(frame: pd.DataFrame) -> np.ndarray:
+    """Values of a data frame; those of pandas' nullable types, which would become objects, with NaN where missing."""
+    if all(is_numeric_dtype(dtype) and not is_complex_dtype(dtype) for dtype in frame.dtypes):
+        if any(isinstance(dtype, ExtensionDtype) for dtype in frame.dtypes):
+            return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return frame.to_numpy()
 
 
 def gene_names(adata: AnnData) -> np.ndarray:

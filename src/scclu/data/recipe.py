@@ -13,7 +13,7 @@ from scipy import sparse
 
 from scclu._checks import listed
 from scclu.data.genes import dominant_genes, library_sizes, moments, row_sums, variable_genes
-from scclu.data.kinds import TREATMENT, Kind, detect_kind, stored_values
+from scclu.data.kinds import TREATMENT, Kind, Scale, are_whole, detect_kind, stored_values
 from scclu.data.matrix import Matrix, transformed
 
 __all__ = ["Kind", "Recipe", "detect_kind"]
@@ -47,6 +47,9 @@ class Recipe:
     moments
         Mean and standard deviation of each selected gene over the training cells, then those of its clipped z-score,
         ``(4, n_genes)`` float32. The standard deviation of a constant gene is set to 1.
+    scale
+        Rough properties of the training values, by which new cells in other units are refused. None for a recipe of
+        version 0.1.0, and for one that is fitted with a known kind.
     """
 
     kind: Kind
@@ -56,6 +59,7 @@ class Recipe:
     target_sum: float
     max_value: float | None
     moments: np.ndarray
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if the attributes, which may come from a file, are inconsistent."""
@@ -68,6 +72,11 @@ class Recipe:
             raise ValueError(f"moments of a recipe must be those of its {len(self.genes)} genes.")
         if not 0 <= self.target_sum < np.inf or not (self.max_value is None or self.max_value > 0):
             raise ValueError(f"a recipe cannot have target_sum {self.target_sum!r} and max_value {self.max_value!r}.")
+
+    @property
+    def required_genes(self) -> np.ndarray:
+        """Names of the genes that new cells must have."""
+        return self.input_genes if self.target_sum else self.genes
 
     @classmethod
     def fit(
@@ -142,8 +151,10 @@ class Recipe:
             statistics[1] = np.sqrt(np.mean(statistics[1] ** 2))
         if max_value is not None:
             statistics[2:] = moments(selected, z_score=statistics[:2], max_value=max_value)
-        recipe = cls(kind, names, names[keep], names[excluded], target_sum, max_value, statistics.astype(np.float32))
-        return recipe, selected
+        # of the genes that new cells must have
+        scale = None if known else Scale.of(matrix if target_sum else selected)
+        genes = names, names[keep], names[excluded]
+        return cls(kind, *genes, target_sum, max_value, statistics.astype(np.float32), scale), selected
 
     def transform(self, matrix: Matrix, names: np.ndarray, source: str) -> Matrix:
         """Transform new cells as the training cells were; genes are matched by name.
@@ -160,10 +171,11 @@ class Recipe:
         Raises
         ------
         ValueError
-            If genes of the training data are missing, or the values are of another kind than the training values.
+            If genes of the training data are missing, or the values are of another kind or scale than the training
+            values.
         """
         position = {name: i for i, name in enumerate(names)}
-        needed = self.input_genes if self.target_sum else self.genes
+        needed = self.required_genes
         missing = [name for name in needed if name not in position]
         if missing:
             raise ValueError(
@@ -189,12 +201,18 @@ class Recipe:
                 f"The model was trained on {self.kind} values, which are not negative, but {source} holds "
                 f"{values.min():g}. Pass new cells in the units of the training data."
             )
-        if self.kind == "counts" and not np.array_equal(values, np.floor(values)):
+        if self.kind == "counts" and not are_whole(values).all():
             raise ValueError(
                 f"The model was trained on counts, but {source} holds values that are not whole numbers. "
                 "Pass the counts of the new cells (layer= names them)."
             )
-        excluded = np.isin(self.input_genes if self.target_sum else self.genes, self.excluded)
+        difference = None if self.scale is None else self.scale.difference(self.kind, matrix)
+        if difference is not None:
+            raise ValueError(
+                f"The model was trained on {self.kind} values, but {source} {difference}. "
+                "Pass new cells in the units of the training data (layer= of setup_anndata names their matrix)."
+            )
+        excluded = np.isin(self.required_genes, self.excluded)
         return _log(matrix, self.target_sum, excluded, used)
 
 

@@ -25,6 +25,7 @@ from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered, s
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import CentroidHead
+from scclu.methods._cells import CellDigests
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
 from scclu.methods._clusters import assigned, check_n_clusters, warn_about_sizes
 from scclu.methods._persistence import SaveMixin
@@ -69,6 +70,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self.fine_: np.ndarray | None = None
         # clusters of the input and their tree, in the order of training
         self._found: Any = None
+        # in the order of `labels_`; None for a model of version 0.1.0
+        self._cells: CellDigests | None = None
         self._embedding: np.ndarray | None = None
         # genes of the training cells as they were read, for a subclass that needs them while it is made
         self._input: tuple[Matrix, np.ndarray, str] | None = None
@@ -80,6 +83,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         matrix = reordered(matrix, self._order)
         is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
+        self._cells = self._digests(adata, read)
         self._input = None if is_representation or self.reads_blocks else read
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
@@ -138,6 +142,10 @@ class ClusteringModel(SaveMixin, BaseModelClass):
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
         """Read and check the registered matrix of `adata` (:func:`read_matrix`)."""
         return read_matrix(adata, **registered_matrix(self), by_block=self.reads_blocks)
+
+    def _digests(self, adata: AnnData, read: tuple[Matrix, np.ndarray, str]) -> CellDigests:
+        """Digests of cells that were read from `adata`, by the genes that a new cell must have."""
+        return CellDigests.of(*read[:2], self.recipe.required_genes, adata.obs_names)
 
     def _training_order(self, matrix: Matrix) -> np.ndarray:
         """Positions of the cells in `adata`, in the order of training, ``(n_cells,)``."""
@@ -252,8 +260,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self.module.eval()
         return embed_cells(self.module.embed, matrix, self.module.device, batch_size or EMBEDDING_BATCH)
 
-    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
-        """Embed the training cells of a loaded model."""
+    def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
+        """Embed the training cells of a loaded model, which are at the positions `saved_at` of its file."""
         return self.get_latent_representation(adata)
 
     def get_latent_representation(

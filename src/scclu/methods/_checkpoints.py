@@ -9,7 +9,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from scipy import sparse
 
 from scclu.data.disk import DiskMatrix
 from scclu.methods._files import damage, read_model, write_model
+from scclu.methods._lock import file_lock
 from scclu.methods._plan import HistoryPlan
 
 # largest fraction of the training time that saving may take
@@ -118,6 +119,9 @@ def checkpointing(
 ) -> Iterator[Checkpoint | None]:
     """Context manager with the checkpoint of a training, whose files are removed when the block succeeds.
 
+    Of several equal trainings, in threads or processes, one at a time is inside; the others wait for it, because they
+    would write the same files. One that fails or is killed leaves its checkpoint to the next.
+
     Parameters
     ----------
     checkpoint_dir
@@ -144,9 +148,11 @@ def checkpointing(
         yield None
         return
     files = _CheckpointFiles(Path(checkpoint_dir), json.loads(json.dumps(run)))
-    yield Checkpoint(parts, files.write, files.read())
-    # only the first of several processes removes them
-    rank_zero_only(shutil.rmtree)(files.folder)
+    # of the processes of one training on several devices, the first writes and removes files
+    with files.locked() if rank_zero_only.rank == 0 else nullcontext():
+        yield Checkpoint(parts, files.write, files.read())
+        if rank_zero_only.rank == 0:
+            files.remove()
 
 
 class _CheckpointFiles:
@@ -157,12 +163,24 @@ class _CheckpointFiles:
         name = run["model"].lower()
         digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = checkpoint_dir / f"{name}-{digest}"
+        self._lock = checkpoint_dir / f".{name}-{digest}.lock"
         self._others = sorted(
             path.parent.name
             for path in checkpoint_dir.glob(f"{name}-*/{_STEM}.json")
             if path.parent.name != self.folder.name
         )
-        self.folder.mkdir(parents=True, exist_ok=True)  # raises before training if it cannot be written
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with file_lock(self._lock, f"Waiting for an equal training, which has its checkpoint in {self.folder}."):
+            self.folder.mkdir(parents=True, exist_ok=True)  # raises before training if it cannot be written
+            yield
+
+    def remove(self) -> None:
+        # the training has its result: what cannot be removed, or is gone, must not take it away
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            logger.warning("The checkpoint in %s could not be removed. It is not needed any more.", self.folder)
 
     def read(self) -> dict[str, Any] | None:
         if not (self.folder / f"{_STEM}.json").exists():
@@ -174,7 +192,12 @@ class _CheckpointFiles:
                     stacklevel=6,
                 )
             return None
-        saved, tensors = read_model(self.folder, self.run["model"], stem=_STEM)
+        try:
+            saved, tensors = read_model(self.folder, self.run["model"], stem=_STEM)
+        except FileNotFoundError:
+            if (self.folder / f"{_STEM}.json").exists():
+                raise
+            return None  # removed in between
         with damage(self.folder, _STEM):
             found, state = saved["run"], _unpack(saved["state"], tensors)
         if found != self.run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, TypeVar
 
@@ -12,7 +13,9 @@ import torch
 from anndata import AnnData, read_h5ad
 
 from scclu._checks import check_number
+from scclu.data.kinds import Scale
 from scclu.data.recipe import Recipe
+from scclu.methods._cells import CellDigests
 from scclu.methods._files import check_finite, damage, file_digest, partial_path, read_model, write_model
 from scclu.methods._scvi import attach, parse_device_args, saved_registry, setup_args
 
@@ -34,7 +37,11 @@ class SaveMixin:
     labels_: np.ndarray | None
     history_: dict[str, np.ndarray]
     _embedding: np.ndarray | None
+    _cells: CellDigests | None
+    _saved_labels: np.ndarray
     _check_trained: Any
+    _digests: Any
+    _read: Any
     _embed_training_cells: Any
     _new_module: Any
     # value of cluster_method with which cells are assigned to the nearest centroid
@@ -56,15 +63,16 @@ class SaveMixin:
         Raises
         ------
         RuntimeError
-            If the model is not trained, or was loaded without its training cells.
+            If the model is not trained, or `save_anndata` is ``True`` and the model was loaded without its training
+            cells.
         FileExistsError
             If the directory contains a model and `overwrite` is ``False``.
         """
         self._check_trained()
-        if self.labels_ is None:
+        if save_anndata and self.labels_ is None:
             raise RuntimeError(
-                "This model was loaded without its training cells, which are needed to save it again. "
-                "Load it with load(dir, adata), or copy its folder."
+                "This model was loaded without its training cells, so that they cannot be saved with it. "
+                "Load it with load(dir, adata), or save it without its cells (save_anndata=False)."
             )
         _save(self, Path(dir_path), overwrite=overwrite, save_anndata=save_anndata)
 
@@ -85,8 +93,9 @@ class SaveMixin:
             Directory of the model.
         adata
             The training cells, for :meth:`predict` and :meth:`get_latent_representation` without arguments; they are
-            registered as by :meth:`setup_anndata`. ``None`` (default) uses the cells that were saved with the
-            model, if any; ``False`` loads the model without cells.
+            registered as by :meth:`setup_anndata`. They are recognised by their values and may be in any order; of
+            cells with equal values, those of the same name are matched first. ``None`` (default) uses the cells that
+            were saved with the model, if any; ``False`` loads the model without cells.
         accelerator, device
             Device of the model, as in scvi-tools; ``"auto"`` (default) is a GPU if there is one.
 
@@ -97,8 +106,8 @@ class SaveMixin:
         Raises
         ------
         FileNotFoundError, ValueError
-            If the directory contains no model, a model of another class, or damaged files, or if the number of cells in
-            `adata` differs from that of the training cells.
+            If the directory contains no model, a model of another class, or damaged files, or if `adata` contains other
+            cells than the training cells. Files of version 0.1.0 allow only the number of cells to be checked.
         """
         return _load(cls, Path(dir_path), adata, accelerator=accelerator, device=device)
 
@@ -150,6 +159,7 @@ def _save(model: Any, folder: Path, *, overwrite: bool, save_anndata: bool) -> N
             "excluded": model.recipe.excluded.tolist(),
             "target_sum": model.recipe.target_sum,
             "max_value": model.recipe.max_value,
+            "scale": None if model.recipe.scale is None else asdict(model.recipe.scale),
         },
         "history": model.history_,
         **model._extra_state(),
@@ -157,7 +167,9 @@ def _save(model: Any, folder: Path, *, overwrite: bool, save_anndata: bool) -> N
     tensors = {f"module.{name}": tensor for name, tensor in model.module.state_dict().items()}
     tensors |= {f"extra.{name}": tensor for name, tensor in model._extra_tensors().items()}
     tensors["moments"] = torch.tensor(model.recipe.moments)  # a copy: the module may share its memory
-    tensors["labels"] = torch.from_numpy(model.labels_)
+    tensors["labels"] = torch.from_numpy(model._saved_labels if model.labels_ is None else model.labels_)
+    if model._cells is not None:
+        tensors |= model._cells.tensors()
     if not save_anndata:
         write_model(folder, state, tensors, overwrite=overwrite)
         return
@@ -195,11 +207,30 @@ def _load(
             f"The model was trained on {len(labels)} cells, but adata has {adata.n_obs}. "
             "Load without adata, and pass new cells to predict(adata) or get_latent_representation(adata)."
         )
-    embedding = model._embed_training_cells(adata)
+    saved_at = _match(model, adata, len(labels))
+    embedding = model._embed_training_cells(adata, saved_at)
     # scvi-tools cannot register views of AnnData
     attach(model, adata.copy() if adata.is_view else adata)
-    model._embedding, model.labels_ = embedding, labels
+    model._embedding, model.labels_ = embedding, labels[saved_at]
+    if model._cells is not None:
+        model._cells = model._cells[saved_at]
     return model
+
+
+def _match(model: Any, adata: AnnData, n_cells: int) -> np.ndarray:
+    """Find the position of each cell of `adata` among the cells of the file; raise ValueError if they are others."""
+    if model._cells is None:  # a file of version 0.1.0
+        return np.arange(n_cells)
+    read = model._read(adata)
+    model.recipe.transform(*read)  # other genes or values are refused in words of their own
+    found = model._cells.match(model._digests(adata, read))
+    if found is None:
+        raise ValueError(
+            f"adata holds {n_cells} cells, as many as the model was trained on, but their values are not those of the "
+            "training cells. Pass the cells as they were when the model was made (in any order), or load without adata "
+            "and pass new cells to predict(adata) or get_latent_representation(adata)."
+        )
+    return found
 
 
 def _saved_cells(folder: Path, digest: str | None) -> AnnData | None:
@@ -223,12 +254,16 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     labels = tensors.pop("labels").numpy()
     if labels.ndim != 1 or labels.dtype != np.int64:
         raise ValueError("labels are not one whole number a cell")
+    cells = {name: tensors.pop(f"cells.{name}").numpy() for name in ("values", "names") if f"cells.{name}" in tensors}
     weights = {name[len("module.") :]: value for name, value in tensors.items() if name.startswith("module.")}
     extra = {name[len("extra.") :]: value for name, value in tensors.items() if name.startswith("extra.")}
     model = cls(None, registry=saved_registry(cls, state["setup_args"]), **state["init_params"])
     model.recipe = _recipe(state["recipe"], tensors.pop("moments"))
     model.n_clusters = check_number("n_clusters", state["init_params"]["n_clusters"], integer=True, low=1)
     model.n_clusters_source = state["n_clusters_source"]
+    model._saved_labels, model._cells = labels, CellDigests(**cells) if cells else None
+    if model._cells is not None and len(model._cells.values) != len(labels):
+        raise ValueError(f"there are digests of {len(model._cells.values)} cells, but labels of {len(labels)}")
     # a head has no empty clusters
     n_found = len(next((value for name, value in weights.items() if name.startswith("head.")), ()))
     if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
@@ -254,10 +289,12 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
 
 def _recipe(state: dict[str, Any], moments: torch.Tensor) -> Recipe:
     names = {name: np.array(state[name], dtype=object) for name in ("input_genes", "genes", "excluded")}
+    scale = state.get("scale")  # version 0.1.0 has none
     return Recipe(
         kind=state["kind"],
         target_sum=state["target_sum"],
         max_value=state["max_value"],
         moments=moments.numpy(),
+        scale=None if scale is None else Scale(**scale),
         **names,
     )

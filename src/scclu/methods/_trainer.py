@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as pl
@@ -19,14 +20,34 @@ from scclu.methods._plan import HistoryPlan
 from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
 
 
+class _Unbreakable:
+    """A stream whose failures, such as a closed pipe or a full device, do not stop a training."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class StderrProgressBar(ProgressBar):
-    """The progress bar of scvi-tools, written to standard error."""
+    """The progress bar of scvi-tools, written to standard error if there is one."""
 
     description = "Training"
 
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
         """Create a progress bar with one step per epoch."""
-        return tqdm(total=trainer.max_epochs, desc=self.description, file=sys.stderr, disable=self.is_disabled)
+        file = None if sys.stderr is None else _Unbreakable(sys.stderr)
+        disable = self.is_disabled or file is None  # services and pythonw have no standard error
+        return tqdm(total=trainer.max_epochs, desc=self.description, file=file, disable=disable)
 
     def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
         """Close the progress bar."""

@@ -12,7 +12,7 @@ from scclu._checks import check_key, check_seed
 from scclu._process import one_at_a_time
 from scclu.cluster.n_clusters import find_n_clusters, most_clusters
 from scclu.data.matrix import canonical_order, read_matrix
-from scclu.tl._write import h5ad_safe, write_results
+from scclu.tl._write import check_writable, h5ad_safe, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -87,6 +87,7 @@ def choose_n_clusters(
     if not isinstance(use_rep, str):
         raise TypeError(f"use_rep must be a key of adata.obsm, but {use_rep!r} was passed.")
     check_key(key_added)
+    check_writable(adata, copy=copy)
     check_seed("random_state", random_state)
     embedding, _, source = read_matrix(adata, layer=None, use_rep=use_rep)
     k_range = _check_range(k_range, len(embedding), source)

@@ -104,6 +104,7 @@ def cicl(
         layer=layer,
         use_rep=use_rep,
         key_added=key_added,
+        copy=copy,
         model_kwargs={"preset": preset, "random_state": random_state, **model_kwargs},
         train_kwargs={
             "max_epochs": max_epochs,

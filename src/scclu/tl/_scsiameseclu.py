@@ -111,6 +111,7 @@ def scsiameseclu(
         layer=layer,
         use_rep=use_rep,
         key_added=key_added,
+        copy=copy,
         model_kwargs={
             "preset": preset,
             "random_state": random_state,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu._checks import check_key
+from scclu._checks import check_adata, check_key
 from scclu.data.disk import is_on_disk
 from scclu.data.matrix import gene_names, in_memory, select_matrix
 from scclu.data.neighbors import select_neighbors
@@ -39,6 +39,24 @@ def h5ad_safe(value: Any) -> Any:
     return str(value)
 
 
+def check_writable(adata: AnnData, *, copy: bool) -> None:
+    """Raise if :func:`write_results` cannot write to `adata`, before anything is computed.
+
+    Raises
+    ------
+    TypeError
+        If `adata` is not an AnnData.
+    ValueError
+        If it is a view of a backed AnnData and `copy` is false.
+    """
+    check_adata(adata)
+    if adata.is_view and adata.isbacked and not copy:
+        raise ValueError(
+            "adata is a view of a backed AnnData, to which nothing can be written. "
+            "Pass adata.to_memory(), or copy=True to get a copy in memory with the results."
+        )
+
+
 def write_results(
     adata: AnnData,
     *,
@@ -51,6 +69,7 @@ def write_results(
 
     A view becomes an actual AnnData. Colours in ``uns`` for another number of labels are removed.
     """
+    check_writable(adata, copy=copy)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     elif adata.is_view:
@@ -135,12 +154,14 @@ def train_model(
     model_kwargs: Mapping[str, Any],
     train_kwargs: Mapping[str, Any],
     count_layers: Iterable[str | None] = (),
+    copy: bool = False,
 ) -> ClusteringModel:
-    """Set up, create and train a model."""
+    """Set up, create and train a model, after checking that results can be written as `copy` says."""
     allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
         raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}. There are: {', '.join(sorted(allowed))}.")
+    check_writable(adata, copy=copy)
     neighbors_key = model_kwargs.get("neighbors_key")
     check_key(key_added, neighbors_key)
     if use_rep == f"X_{key_added}":

@@ -297,7 +297,7 @@ class CICL(ClusteringModel):
         batch_size = state.get("batch_size", self.settings.batch_size)
         self._batch_size = check_number("batch_size", batch_size, integer=True, low=1)
 
-    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+    def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
         matrix, names, source = self._read(adata)
         order = self._training_order(matrix)  # so that cells attend to each other as they did after training
         embedding = self._embed(self.recipe.transform(reordered(matrix, order), names, source))

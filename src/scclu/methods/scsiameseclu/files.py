@@ -44,6 +44,7 @@ class ScSiameseCluFiles(SaveMixin):
     settings: ScSiameseCluSettings
     recipe: Any
     _embedding: np.ndarray | None
+    _saved_embedding: np.ndarray
     _reference: ReferenceGraph
     _n_counts: int
     _landmark_seed: int
@@ -66,7 +67,8 @@ class ScSiameseCluFiles(SaveMixin):
         self._landmark_seed = check_number("landmark_seed", state.get("landmark_seed", 0), integer=True, low=0)
 
     def _extra_tensors(self) -> dict[str, torch.Tensor]:
-        embedding = torch.from_numpy(self._embedding)
+        # a model that was loaded without its cells has the embedding of its file
+        embedding = torch.from_numpy(self._saved_embedding if self._embedding is None else self._embedding)
         return self._reference.tensors() | {"embedding": embedding, "n_counts": torch.tensor(self._n_counts)}
 
     def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
@@ -76,6 +78,6 @@ class ScSiameseCluFiles(SaveMixin):
         if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
             raise ValueError("n_counts does not fit zinb_weight")
 
-    def _embed_training_cells(self, adata: AnnData) -> np.ndarray:
+    def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
         self.recipe.transform(*self._read(adata))  # other genes or values are refused
-        return self._saved_embedding
+        return self._saved_embedding[saved_at]
