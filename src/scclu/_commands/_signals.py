@@ -14,7 +14,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 class Interruption:
     """The signal that ends the command.
 
-    A signal raises KeyboardInterrupt, and is remembered: an exception that is raised inside a callback of another
+    After :meth:`release`, a signal raises KeyboardInterrupt, and is remembered: an exception that is raised inside a callback of another
     package may be swallowed or replaced there. Whoever must not continue then calls :meth:`check`.
 
     Attributes
@@ -25,7 +25,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._raises = True
+        self._raises = False
         self._once = False
 
     @property
@@ -37,6 +37,11 @@ class Interruption:
         """Raise KeyboardInterrupt if a signal was received."""
         if self.signum is not None:
             raise KeyboardInterrupt
+
+    def release(self) -> None:
+        """From now on, raise KeyboardInterrupt for signals; for one that was received before, at once."""
+        self._raises = True
+        self.check()
 
     def hold(self) -> None:
         """From now on, only remember signals."""
