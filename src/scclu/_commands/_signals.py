@@ -14,8 +14,8 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 class Interruption:
     """The signal that ends the command.
 
-    After :meth:`release`, a signal raises KeyboardInterrupt, and is remembered: an exception that is raised inside a callback of another
-    package may be swallowed or replaced there. Whoever must not continue then calls :meth:`check`.
+    After :meth:`release`, a signal raises KeyboardInterrupt, and is remembered: an exception that is raised inside a
+    callback of another package may be swallowed or replaced there. Whoever must not continue then calls :meth:`check`.
 
     Attributes
     ----------

@@ -58,8 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     interruption = Interruption()
     with interruption.installed():
         try:
+            interruption.release()
             code, summary = _run(arguments, interruption)
-        except BaseException:
+        except BaseException:  # what other packages make of an interrupt
+            interruption.hold()
             if interruption.signum is None:
                 raise
             code, summary = interruption.exit_code, None
