@@ -243,7 +243,7 @@ def test_killed_process(processes, tool, n_kills, tmp_path):
         else:  # however fast the machine is now, in training
             while victim.is_alive() and not list((tmp_path / str(n)).glob("*/checkpoint.json")):
                 time.sleep(0.01)
-            victim.join(float(rng.uniform(0, 0.3)) * seconds)
+            victim.join(float(rng.uniform(0, 0.05)) * seconds)
         victim.kill()
         victim.join()
         taken_up += bool(list((tmp_path / str(n)).glob("*/checkpoint.json")))

@@ -169,7 +169,7 @@ def _frame(**columns):
 REPRESENTATIONS = {
     "data frame": (lambda x: pd.DataFrame(x, columns=[f"d{i}" for i in range(x.shape[1])]), None),
     "data frame of text": (_frame(a="b", c=1.0), "must hold numbers"),
-    "data frame with a gap": (_frame(a=pd.array([pd.NA] * 24, dtype="Int64"), c=1.0), "must hold numbers"),
+    "data frame with a gap": (_frame(a=pd.array([pd.NA] * 24, dtype="Int64"), c=1.0), "NaN, infinite"),
     "data frame with equal names": (lambda x: pd.DataFrame(x[:, :2], columns=["a", "a"]), None),
     "data frame of booleans": (lambda x: pd.DataFrame(x > 0, columns=[f"d{i}" for i in range(x.shape[1])]), None),
     "no columns": (lambda x: x[:, :0], "24 cells and 0 features"),

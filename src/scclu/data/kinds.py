@@ -119,7 +119,7 @@ class Scale:
             sizes = abs(block).max(axis=1)
             largest.append((sizes.toarray() if sparse.issparse(sizes) else sizes).ravel())
         sizes = np.concatenate(largest)
-        size = float(np.median(sizes[sizes > 0])) if n_values else 0.0
+        size = float(np.median(sizes[sizes > 0].astype(np.float64))) if n_values else 0.0  # float32 could overflow
         return cls(size, n_whole / max(1, n_values), n_negative / max(1, n_values))
 
     def difference(self, kind: Kind, matrix: Matrix) -> str | None:
