@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from scclu.data.matrix import Matrix, row_blocks
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import batch_tensor
+
+# dense values that are kept between the passes of a projection's fit, 160 MB
+_KEPT_VALUES = 20_000 * 2_000
 
 
 def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
@@ -32,8 +35,14 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
     -------
     The principal components of the cells, ``(n_cells, n_features)``.
     """
+
+    def blocks() -> Iterator[np.ndarray]:
+        return (projection.standardise(batch_tensor(matrix, rows)).numpy() for rows in row_blocks(matrix))
+
+    # each pass makes the blocks anew, unless they fit in memory together
+    kept = list(blocks()) if matrix.shape[0] * matrix.shape[1] <= _KEPT_VALUES else None
     mean, axes = principal_axes(
-        lambda: (projection.standardise(batch_tensor(matrix, rows)).numpy() for rows in row_blocks(matrix)),
+        lambda: kept or blocks(),
         matrix.shape[1],
         projection.n_features,
         random_state=random_state,

@@ -203,7 +203,17 @@ def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
         yield from matrix.blocks()
     else:
         for rows in row_blocks(matrix):
-            yield rows, matrix[rows]
+            yield rows, consecutive_rows(matrix, rows)
+
+
+def consecutive_rows(matrix: Matrix, rows: slice) -> Any:
+    """Consecutive rows of a matrix; those of a CSR matrix in memory share its arrays, which indexing would copy."""
+    if not isinstance(matrix, sparse.csr_matrix):
+        return matrix[rows]
+    start, stop, _ = rows.indices(matrix.shape[0])
+    first, last = matrix.indptr[start], matrix.indptr[stop]
+    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first
+    return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
 
 
 def reordered(matrix: Matrix, order: np.ndarray) -> Matrix:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from scclu.data.matrix import Matrix, blocks
+from scclu.data.matrix import Matrix, blocks, consecutive_rows
 
 
 def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:
     """Convert rows of a matrix to a dense tensor, ``(n_rows, n_features)`` float32."""
-    block = matrix[rows]
+    block = consecutive_rows(matrix, rows) if isinstance(rows, slice) else matrix[rows]
     return torch.from_numpy(block.toarray() if sparse.issparse(block) else np.ascontiguousarray(block))
 
 

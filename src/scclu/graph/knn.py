@@ -9,8 +9,8 @@ from scclu._process import process_lock
 
 __all__ = ["centered_unit_rows", "nearest_cells", "pearson_knn"]
 
-# up to here the exact search is over before pynndescent is compiled, which every process does anew
-EXACT_LIMIT = 100_000
+# up to here the exact search is over before pynndescent is imported and compiled
+EXACT_LIMIT = 30_000
 
 
 def centered_unit_rows(features: np.ndarray) -> np.ndarray:
@@ -58,7 +58,10 @@ def nearest_cells(
     from pynndescent import NNDescent
 
     with process_lock():  # numba's simplest threading layer ends a process that calls it from two threads at once
-        index = NNDescent(reference, n_neighbors=max(n_neighbors, 15), metric="euclidean", random_state=random_state)
+        # with one thread, since the result of the search depends on their number
+        index = NNDescent(
+            reference, n_neighbors=max(n_neighbors, 15), metric="euclidean", random_state=random_state, n_jobs=1
+        )
         if query is reference:
             return index.neighbor_graph[0][:, :n_neighbors]
         return index.query(query, k=n_neighbors)[0]
