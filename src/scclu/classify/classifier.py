@@ -12,6 +12,7 @@ from anndata import AnnData
 from scipy.special import softmax
 
 from scclu._checks import check_choice, check_number, listed
+from scclu._settings import warn
 from scclu.classify.scorers import Arrays, check_arrays, fit_arrays, fit_temperature, log_probabilities
 from scclu.data.kinds import detect_kind
 from scclu.data.matrix import read_matrix
@@ -19,6 +20,10 @@ from scclu.methods._files import check_finite, damage, read_model, write_model
 
 Method = Literal["logistic", "knn", "mlp"]
 METHODS = ("logistic", "knn", "mlp")
+_SAME_MODEL = (
+    "Embed these cells with the model that embedded the training cells: scclu.tl.map_cells(adata, model), where the "
+    "model is the result of scclu.tl.cicl(..., return_model=True) or of CICL.load(folder)."
+)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -45,6 +50,9 @@ class CellClassifier:
         Settings of the method.
     arrays
         Fitted parameters.
+    embedding_id
+        Identifier of the model whose embedding the classifier was fitted on; empty if the features are not the
+        embedding of a model of scclu, or were written by version 0.1.0.
 
     Examples
     --------
@@ -65,6 +73,7 @@ class CellClassifier:
     temperature: float
     settings: dict[str, Any]
     arrays: Arrays
+    embedding_id: str = ""
 
     @classmethod
     def fit(
@@ -114,6 +123,7 @@ class CellClassifier:
             temperature=fit_temperature(method, values, codes, len(classes), settings),
             settings=settings,
             arrays=fit_arrays(method, values, codes, settings),
+            embedding_id=embedding_id(adata, use_rep),
         )
 
     def predict_proba(self, adata: AnnData, *, use_rep: str | None = None) -> np.ndarray:
@@ -133,7 +143,13 @@ class CellClassifier:
         Raises
         ------
         TypeError, ValueError
-            If the embedding is missing, has other features, or has values that are not finite numbers.
+            If the embedding is missing, is that of another model, or has values that are not finite numbers.
+
+        Warns
+        -----
+        UserWarning
+            If the classifier was fitted on the embedding of a model, and `adata` does not say which model made its
+            embedding.
         """
         values = self._read(adata, self.use_rep if use_rep is None else use_rep)
         scores = log_probabilities(self.method, self.arrays, values, len(self.classes), self.settings)
@@ -143,8 +159,18 @@ class CellClassifier:
         """Most probable class of each cell, ``(n_obs,)``; parameters and errors as in :meth:`predict_proba`."""
         return self.classes[self.predict_proba(adata, use_rep=use_rep).argmax(axis=1)]
 
+    def check_embedding(self, other: str, source: str) -> None:
+        """Raise ValueError if the classifier was fitted on an embedding with another identifier than `other`."""
+        if self.embedding_id and other != self.embedding_id:
+            raise ValueError(
+                f"The classifier was fitted on the embedding of model {self.embedding_id}, but {source} is of model "
+                f"{other}. The dimensions of two models are unrelated. {_SAME_MODEL}"
+            )
+
     def _read(self, adata: AnnData, use_rep: str) -> np.ndarray:
         """Read the features of new cells, ``(n_obs, n_features)``, in the order and units of the training features."""
+        if self.embedding_id and use_rep not in getattr(adata, "obsm", {use_rep: None}):
+            raise ValueError(f"adata.obsm has no {use_rep!r}, which the classifier needs. {_SAME_MODEL}")
         values, names, source = read_matrix(adata, use_rep=use_rep)
         if (self.use_rep == "X") != (use_rep == "X"):
             raise ValueError(f"The classifier was fitted on {self.use_rep!r}, but use_rep={use_rep!r} was passed.")
@@ -163,7 +189,15 @@ class CellClassifier:
         elif values.shape[1] != len(self.features):
             raise ValueError(
                 f"The classifier was fitted on {len(self.features)} dimensions of {self.use_rep!r}, but {source} has "
-                f"{values.shape[1]}. Embed the new cells with the model that embedded the training cells."
+                f"{values.shape[1]}. {_SAME_MODEL}"
+            )
+        found = embedding_id(adata, use_rep)
+        if found:
+            self.check_embedding(found, source)
+        elif self.embedding_id:
+            warn(
+                f"{source} does not say which model made it. The classifier is right only for the embedding of model "
+                f"{self.embedding_id}. {_SAME_MODEL}",
             )
         return _dense(values)
 
@@ -194,6 +228,7 @@ class CellClassifier:
             "kind": self.kind,
             "temperature": self.temperature,
             "settings": self.settings,
+            "embedding_id": self.embedding_id,
         }
         tensors = {name: torch.from_numpy(np.array(part)) for name, part in self.arrays.items()}
         write_model(Path(dir_path), state, tensors, overwrite=overwrite)
@@ -230,9 +265,11 @@ class CellClassifier:
                 temperature=check_number("temperature", state["temperature"], above=0),
                 settings=state["settings"],
                 arrays={name: tensor.numpy() for name, tensor in tensors.items()},
+                # version 0.1.0 wrote none
+                embedding_id=state.get("embedding_id", ""),
             )
             check_choice("method", classifier.method, METHODS)
-            for name in ("labels_key", "use_rep", "kind"):
+            for name in ("labels_key", "use_rep", "kind", "embedding_id"):
                 if not isinstance(getattr(classifier, name), str):
                     raise TypeError(f"{name} must be a text")
             n_features, n_classes = len(classifier.features), len(classifier.classes)
@@ -248,6 +285,13 @@ class CellClassifier:
             f"CellClassifier({self.method!r}, {len(self.classes)} classes of {self.labels_key!r} on "
             f"{self.use_rep!r} ({len(self.features)} features))"
         )
+
+
+def embedding_id(adata: AnnData, use_rep: str) -> str:
+    """Identifier of the model that made ``adata.obsm[use_rep]``, as the tools write it; empty if there is none."""
+    about: Any = adata.uns.get(use_rep.removeprefix("X_")) if use_rep.startswith("X_") else None
+    found = about.get("embedding_id") if hasattr(about, "get") else None
+    return str(found) if found is not None else ""
 
 
 def _dense(values: Any) -> np.ndarray:

@@ -252,6 +252,15 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     # -- results ------------------------------------------------------------------------------------------------------
 
+    @property
+    def embedding_id(self) -> str:
+        """Identifier of the embedding, a digest of weights and genes: another one after another training."""
+        self._check_trained()
+        weights = {name: tensor for name, tensor in self.module.state_dict().items() if not name.startswith("head.")}
+        genes = "\n".join([type(self).__name__, *map(str, self.recipe.genes), *sorted(weights)])
+        arrays = [weights[name].detach().cpu().numpy() for name in sorted(weights)]
+        return data_digest(np.frombuffer(genes.encode(), dtype=np.uint8), *arrays)[:16]
+
     def _check_trained(self) -> None:
         if not self.is_trained:
             raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")

@@ -217,6 +217,7 @@ def write_clusters(
         "runtime": h5ad_safe({name: value for name, value in recorded.items() if name in _RUNTIME}),
         "n_clusters": n_clusters,
         "n_clusters_source": model.n_clusters_source,
+        "embedding_id": model.embedding_id,
         "history": h5ad_safe(model.history_),
     }
     if model.snapshots_ is not None:
