@@ -106,6 +106,18 @@ known_warnings_ignored = SharedSetting(_ignore_known_warnings)
 package belongs inside it: filters are global, and what threads leave behind is undone at its end."""
 
 
+def _silence_scanpy() -> Callable[[], Any]:
+    import scanpy as sc
+
+    verbosity = sc.settings.verbosity
+    sc.settings.verbosity = "error"
+    return lambda: setattr(sc.settings, "verbosity", verbosity)
+
+
+scanpy_is_quiet = SharedSetting(_silence_scanpy)
+"""scanpy says nothing about steps that are internal to this package, whatever ``scanpy.settings.verbosity`` is."""
+
+
 def _forget_other_threads() -> None:
     global _lock
     _lock = threading.RLock()

@@ -1,8 +1,7 @@
-"""What the two ways of annotation have in common: expression values, matched genes, scores and warnings."""
+"""What the two ways of annotation have in common: expression values, matched genes and scores."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scclu._checks import listed
+from scclu._settings import warn
 from scclu.annotate.ranking import comparable_groups
 from scclu.data.matrix import GeneMatch, Matrix, match_genes
 
@@ -85,8 +85,3 @@ def match_evidence(wanted: Sequence[str] | np.ndarray, available: np.ndarray, wh
         pairs = [f"{a} -> {b}" for a, b in match.by_case.items()]
         warn(f"{len(pairs)} genes of {what} match only when case is ignored: {listed(pairs)}.")
     return match
-
-
-def warn(message: str) -> None:
-    """Issue a UserWarning for the user of :func:`scclu.tl.annotate`."""
-    warnings.warn(message, UserWarning, stacklevel=5)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scclu._checks import listed
-from scclu.annotate.evidence import Expression, TypeScores, match_evidence, warn
+from scclu._settings import warn
+from scclu.annotate.evidence import Expression, TypeScores, match_evidence
 from scclu.annotate.ranking import comparable_groups
 from scclu.data.matrix import Matrix
 

@@ -9,6 +9,7 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 
+from scclu._process import scanpy_is_quiet
 from scclu.data.matrix import Matrix
 
 
@@ -40,7 +41,7 @@ def rank_genes(matrix: Matrix, names: np.ndarray, labels: pd.Categorical, n_gene
     work = AnnData(matrix, var=pd.DataFrame(index=pd.Index(names, dtype=object)))
     # scanpy stores tables as record arrays, which do not accept every group name: use numbers
     work.obs["group"] = pd.Categorical(labels.codes.astype(str))
-    with warnings.catch_warnings():
+    with scanpy_is_quiet.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scanpy warns about genes without variance and about its own tables
         sc.tl.rank_genes_groups(
             work, "group", groups=list(groups), n_genes=n_genes, method="t-test", use_raw=False, key_added="ranking"

@@ -11,7 +11,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from scclu._process import known_warnings_ignored, one_at_a_time
+from scclu._process import known_warnings_ignored, one_at_a_time, scanpy_is_quiet
 
 
 def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> sparse.csr_matrix:
@@ -32,7 +32,7 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
     """
     adata = AnnData(embedding)
     n_neighbors = min(n_neighbors, len(embedding) - 1)
-    with known_warnings_ignored.held(), warnings.catch_warnings():
+    with known_warnings_ignored.held(), scanpy_is_quiet.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap warns about threads and seeds
         sc.pp.neighbors(adata, n_neighbors=n_neighbors, use_rep="X", random_state=random_state)
     return adata.obsp["connectivities"]
@@ -56,7 +56,7 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
     Labels, ``(n_cells,)`` int; 0 is the largest community.
     """
     adata = AnnData(obs=pd.DataFrame(index=pd.RangeIndex(graph.shape[0]).astype(str)))
-    with known_warnings_ignored.held(), warnings.catch_warnings():
+    with known_warnings_ignored.held(), scanpy_is_quiet.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scanpy warns about its own defaults
         sc.tl.leiden(
             adata,

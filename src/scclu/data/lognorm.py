@@ -11,6 +11,7 @@ import scanpy as sc
 from anndata import AnnData
 
 from scclu._checks import check_adata
+from scclu._process import scanpy_is_quiet
 from scclu.data.kinds import Kind, detect_kind
 from scclu.data.matrix import Matrix, layer_names, read_matrix
 
@@ -108,7 +109,7 @@ def _logged(matrix: Matrix, genes: np.ndarray, source: str, kind: Kind) -> tuple
         return matrix, genes, source
     logger.info("%s: %s, normalised to the median library size and log-transformed on a copy.", source, kind)
     work = AnnData(matrix.copy())
-    with warnings.catch_warnings():
+    with scanpy_is_quiet.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scanpy warns about cells without counts, which stay zero
         sc.pp.normalize_total(work)
         sc.pp.log1p(work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from scclu._checks import listed
+from scclu._settings import warn
 from scclu.data.genes import dominant_genes, library_sizes, moments, row_sums, variable_genes
 from scclu.data.kinds import TREATMENT, Kind, Scale, are_whole, detect_kind, stored_values
 from scclu.data.matrix import Matrix, transformed
@@ -230,11 +230,9 @@ def _fit_library(
     target_sum = float(np.median(library[library > 0]))
     n_empty = int((library == 0).sum())
     if source is not None and n_empty:
-        warnings.warn(
+        warn(
             f"{n_empty} cells of {source} have no counts and carry no information about their type; their cluster is "
             "arbitrary. Remove them with scanpy.pp.filter_cells(adata, min_counts=1).",
-            UserWarning,
-            stacklevel=3,
         )
     return min(target_sum, max_library or target_sum), excluded
 

@@ -27,7 +27,7 @@ from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import CentroidHead
 from scclu.methods._cells import CellDigests
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
-from scclu.methods._clusters import assigned, check_n_clusters, warn_about_sizes
+from scclu.methods._clusters import assigned, check_n_clusters, described, warn_about_sizes
 from scclu.methods._persistence import SaveMixin
 from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
@@ -91,7 +91,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
             "random_state": self._seed("representations"),
         }
         if self.settings.uses_tree or n_clusters is None:
-            logger.info("Clustering %d cells by a tree of tested merges.", matrix.shape[0])
+            logger.debug("Clustering %d cells by a tree of tested merges.", matrix.shape[0])
             self._found = tree_clusters(
                 input_representations(matrix, names, source, **how),
                 n_clusters,
@@ -100,9 +100,10 @@ class ClusteringModel(SaveMixin, BaseModelClass):
                 random_state=self._seed("tree"),
             )
         self.n_clusters_source = "tree" if n_clusters is None else "user"
-        self.n_clusters = (
-            int(self._found.labels.max()) + 1 if n_clusters is None and self._found else int(n_clusters or 0)
-        )
+        if n_clusters is None:
+            n_clusters = int(self._found.labels.max()) + 1
+            logger.info("%s (alpha=%g).", described(n_clusters), self.settings.alpha)
+        self.n_clusters = int(n_clusters)
 
     @classmethod
     def setup_anndata(
@@ -188,7 +189,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     def _fit_head(self, embedding: np.ndarray) -> LinearHead:
         """Fit the head that assigns cells to the clusters of the tree by their embedding, in the order of training."""
-        logger.info("Assigning %d cells to %d clusters by their embedding.", len(embedding), self.n_clusters)
+        logger.debug("Assigning %d cells to %d clusters by their embedding.", len(embedding), self.n_clusters)
         return head_of_cut(embedding, self._found.tree, self._found.fine, self.n_clusters)
 
     def _keep(

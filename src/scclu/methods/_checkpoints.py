@@ -7,7 +7,6 @@ import json
 import logging
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from scipy import sparse
 
+from scclu._settings import warn
 from scclu.data.disk import DiskMatrix
 from scclu.methods._files import damage, read_model, write_model
 from scclu.methods._lock import file_lock
@@ -185,11 +185,9 @@ class _CheckpointFiles:
     def read(self) -> dict[str, Any] | None:
         if not (self.folder / f"{_STEM}.json").exists():
             if self._others:
-                warnings.warn(
+                warn(
                     f"{self.folder.parent} has checkpoints of other trainings only ({', '.join(self._others)}): other "
                     "cells, settings or seed, or another version of scclu. They are kept, and a new training starts.",
-                    UserWarning,
-                    stacklevel=6,
                 )
             return None
         try:
@@ -215,11 +213,9 @@ class _CheckpointFiles:
         try:
             write_model(self.folder, saved, tensors, overwrite=True, stem=_STEM)
         except OSError as error:
-            warnings.warn(
+            warn(
                 f"No checkpoint could be written to {self.folder} ({error}). Training continues; if it is stopped, it "
                 "resumes from the last checkpoint that was written.",
-                UserWarning,
-                stacklevel=2,
             )
 
 

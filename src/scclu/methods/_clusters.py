@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
 from scclu._checks import check_number, listed
+from scclu._settings import warn
 from scclu.cluster.head import LinearHead
 from scclu.cluster.kmeans import kmeans
 from scclu.cluster.numbering import by_size
@@ -45,11 +45,9 @@ def warn_about_sizes(labels: np.ndarray, n_clusters: int, min_cluster_size: int)
     """Warn about empty and small clusters if the user has chosen their number."""
     sizes = np.bincount(labels)
     if len(sizes) < n_clusters:
-        warnings.warn(
+        warn(
             f"{n_clusters - len(sizes)} of {n_clusters} clusters are empty: the data does not support that many. "
             "Pass a smaller n_clusters.",
-            UserWarning,
-            stacklevel=5,
         )
     small = np.flatnonzero(sizes < min_cluster_size)
     if len(small):

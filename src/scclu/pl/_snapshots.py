@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from scclu._checks import check_choice, check_number
 from scclu._labels import read_labels
+from scclu._process import scanpy_is_quiet
 from scclu.data.stored import read_snapshots
 from scclu.pl._colors import category_colors
 from scclu.pl._figure import finish, lay_out, panels
@@ -161,7 +162,7 @@ def _layout(values: np.ndarray, basis: str, seed: int, start: np.ndarray | None)
     if start is None:
         start = components
     start = (start / max(float(start.std()), 1e-9)).astype(np.float32)
-    with warnings.catch_warnings():
+    with scanpy_is_quiet.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # umap warns about threads and seeds
         if basis == "tsne":
             from sklearn.manifold import TSNE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from anndata import AnnData
 from scclu._checks import check_key, check_name, check_number, listed
 from scclu._labels import as_column, read_labels
 from scclu._process import one_at_a_time
+from scclu._settings import warn
 from scclu.annotate.evidence import Expression, TypeScores, check_comparable
 from scclu.annotate.markers import score_by_markers
 from scclu.annotate.ranking import comparable_groups
@@ -130,9 +130,7 @@ def annotate(
     names = best.reindex(labels.categories, fill_value=unassigned).to_numpy(dtype=object)
     single = sorted(set(labels.categories) - set(comparable_groups(labels)))
     if single:
-        warnings.warn(
-            f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.", UserWarning, stacklevel=3
-        )
+        warn(f"Clusters of one cell have no markers and are {unassigned!r}: {listed(single)}.")
     params = {
         "groupby": groupby,
         "evidence": evidence,

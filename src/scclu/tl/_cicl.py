@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 from scclu.methods.cicl.model import CICL
 from scclu.tl._write import train_model, write_clusters
 
@@ -19,6 +20,8 @@ def cicl(
     layer: str | None = None,
     use_rep: str | None = None,
     preset: Literal["default", "paper"] = "default",
+    alpha: float = ALPHA,
+    min_cluster_size: int = MIN_CLUSTER_SIZE,
     max_epochs: int | None = None,
     batch_size: int | None = None,
     key_added: str = "cicl",
@@ -30,6 +33,7 @@ def cicl(
     precision: str = "auto",
     n_snapshots: int = 0,
     checkpoint_dir: str | Path | None = None,
+    progress_bar: bool = True,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -43,17 +47,24 @@ def cicl(
     ----------
     adata
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
-        other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
+        other reals as scaled; a message says which one. ``X``, layers and raw are not changed.
     n_clusters
-        Number of clusters K; ``None`` finds the number of distinct clusters by tests, and logs it.
+        Number of clusters K; ``None`` finds the number of distinct clusters by tests; a message says it.
     layer
         Key of ``adata.layers`` to use instead of ``X``.
     use_rep
         Key of ``adata.obsm`` to use instead of genes.
     preset
         Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
+    alpha
+        Level of the tests that decide which clusters are distinct, in [0, 1]; smaller values give fewer clusters. It
+        has an effect if `n_clusters` is None.
+    min_cluster_size
+        If `n_clusters` is None, no cluster has fewer cells. If it is given, a warning names smaller clusters.
     max_epochs, batch_size, accelerator, devices, strategy, num_nodes, precision, n_snapshots, checkpoint_dir
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
+    progress_bar
+        Show a progress bar during training.
     key_added
         Key under which the results are stored.
     random_state
@@ -78,9 +89,10 @@ def cicl(
     ``adata.obsm[f"X_{key_added}"]``
         The embedding, ``(n_obs, 2 * n_components)`` float32 (``(n_obs, n_hidden)`` without components).
     ``adata.uns[key_added]``
-        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"tree"``) and ``"history"``, the
-        mean losses of each epoch. ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
-        ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
+        ``"params"``; ``"runtime"``, the arguments that say where and how to compute, such as `accelerator`;
+        ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``); ``"history"``,
+        the mean losses of each epoch; ``"tree"``, the merges of the fine clusters: ``"children"``
+        ``(n_fine - 1, 2)``, ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
@@ -96,7 +108,7 @@ def cicl(
     >>> adata.obs["cicl"].cat.categories.tolist()
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
     """
-    params = {name: value for name, value in locals().items() if name not in ("adata", "model_kwargs")} | model_kwargs
+    arguments = locals()
     model = train_model(
         CICL,
         adata,
@@ -105,7 +117,13 @@ def cicl(
         use_rep=use_rep,
         key_added=key_added,
         copy=copy,
-        model_kwargs={"preset": preset, "random_state": random_state, **model_kwargs},
+        model_kwargs={
+            "preset": preset,
+            "alpha": alpha,
+            "min_cluster_size": min_cluster_size,
+            "random_state": random_state,
+            **model_kwargs,
+        },
         train_kwargs={
             "max_epochs": max_epochs,
             "batch_size": batch_size,
@@ -116,6 +134,7 @@ def cicl(
             "precision": precision,
             "n_snapshots": n_snapshots,
             "checkpoint_dir": checkpoint_dir,
+            "enable_progress_bar": progress_bar,
         },
     )
-    return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)
+    return write_clusters(adata, model, key_added, arguments, copy=copy, return_model=return_model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 from scclu.tl._write import train_model, write_clusters
 
@@ -21,6 +22,8 @@ def scsiameseclu(
     counts_layer: str | None = None,
     neighbors_key: str | None = None,
     preset: Literal["default", "paper"] = "default",
+    alpha: float = ALPHA,
+    min_cluster_size: int = MIN_CLUSTER_SIZE,
     max_epochs: int | None = None,
     batch_size: int | None = None,
     key_added: str = "scsiameseclu",
@@ -30,6 +33,7 @@ def scsiameseclu(
     precision: str = "auto",
     n_snapshots: int = 0,
     checkpoint_dir: str | Path | None = None,
+    progress_bar: bool = True,
     copy: bool = False,
     return_model: bool = False,
     **model_kwargs: Any,
@@ -44,9 +48,9 @@ def scsiameseclu(
     ----------
     adata
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
-        other reals as scaled; which one is logged. ``X``, layers and raw are not changed.
+        other reals as scaled; a message says which one. ``X``, layers and raw are not changed.
     n_clusters
-        Number of clusters K; ``None`` finds the number of distinct clusters by tests, and logs it.
+        Number of clusters K; ``None`` finds the number of distinct clusters by tests; a message says it.
     layer
         Key of ``adata.layers`` to use instead of ``X``.
     use_rep
@@ -59,8 +63,15 @@ def scsiameseclu(
         directions; ``None`` builds a graph of nearest neighbours by Pearson correlation.
     preset
         Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
+    alpha
+        Level of the tests that decide which clusters are distinct, in [0, 1]; smaller values give fewer clusters. It
+        has an effect if `n_clusters` is None.
+    min_cluster_size
+        If `n_clusters` is None, no cluster has fewer cells. If it is given, a warning names smaller clusters.
     max_epochs, batch_size, accelerator, devices, precision, n_snapshots, checkpoint_dir
         As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
+    progress_bar
+        Show a progress bar during training.
     key_added
         Key under which the results are stored.
     random_state
@@ -85,8 +96,9 @@ def scsiameseclu(
     ``adata.obsm[f"X_{key_added}"]``
         The fused embedding, ``(n_obs, n_latent)`` float32.
     ``adata.uns[key_added]``
-        ``"params"``, ``"n_clusters"``, ``"n_clusters_source"`` (``"user"`` or ``"tree"``) and ``"history"``, the
-        mean losses of each epoch of each phase. ``"tree"``, the merges of the fine clusters: ``"children"``
+        ``"params"``; ``"runtime"``, the arguments that say where and how to compute, such as `accelerator`;
+        ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``); ``"history"``,
+        the mean losses of each epoch of each phase; ``"tree"``, the merges of the fine clusters: ``"children"``
         ``(n_fine - 1, 2)``, ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
@@ -103,7 +115,7 @@ def scsiameseclu(
     >>> adata.obsm["X_scsiameseclu"].shape
     (700, 15)
     """
-    params = {name: value for name, value in locals().items() if name not in ("adata", "model_kwargs")} | model_kwargs
+    arguments = locals()
     model = train_model(
         ScSiameseClu,
         adata,
@@ -114,6 +126,8 @@ def scsiameseclu(
         copy=copy,
         model_kwargs={
             "preset": preset,
+            "alpha": alpha,
+            "min_cluster_size": min_cluster_size,
             "random_state": random_state,
             "counts_layer": counts_layer,
             "neighbors_key": neighbors_key,
@@ -127,7 +141,8 @@ def scsiameseclu(
             "precision": precision,
             "n_snapshots": n_snapshots,
             "checkpoint_dir": checkpoint_dir,
+            "enable_progress_bar": progress_bar,
         },
         count_layers=() if model_kwargs.get("zinb_weight") == 0 else (None, "counts", counts_layer),
     )
-    return write_clusters(adata, model, key_added, params, copy=copy, return_model=return_model)
+    return write_clusters(adata, model, key_added, arguments, copy=copy, return_model=return_model)

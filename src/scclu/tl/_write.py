@@ -22,6 +22,10 @@ from scclu.methods._scvi import release
 
 logger = logging.getLogger(__name__)
 
+# arguments of the clustering tools that say where and how to compute, and those that are not recorded
+_RUNTIME = ("accelerator", "devices", "strategy", "num_nodes", "precision", "checkpoint_dir", "progress_bar")
+_NOT_RECORDED = ("adata", "copy", "return_model", "model_kwargs")
+
 
 def h5ad_safe(value: Any) -> Any:
     """Convert a value to one that AnnData writes and reads back equal: no tuples, no None in lists, string keys."""
@@ -35,7 +39,7 @@ def h5ad_safe(value: Any) -> Any:
             np.array(items) if len(kinds) <= 1 and kinds <= {str, int, float, bool} else np.array(list(map(str, items)))
         )
     if value is None or isinstance(value, (str, bool, int, float, np.ndarray, np.generic)):
-        return "None" if value is None else value
+        return value
     return str(value)
 
 
@@ -190,9 +194,14 @@ def train_model(
 
 
 def write_clusters(
-    adata: AnnData, model: ClusteringModel, key: str, params: Mapping[str, Any], *, copy: bool, return_model: bool
+    adata: AnnData, model: ClusteringModel, key: str, arguments: Mapping[str, Any], *, copy: bool, return_model: bool
 ) -> Any:
-    """Write the results of a trained model; returns the copy and the model, if requested."""
+    """Write the results of a trained model, and the `arguments` of the tool (its ``locals()``).
+
+    Returns
+    -------
+    The copy and the model, if requested.
+    """
     try:
         labels = model.predict()
         confidence = model.predict(soft=True).max(axis=1)
@@ -201,8 +210,11 @@ def write_clusters(
         if not return_model:
             release(type(model), model.adata)
     n_clusters = int(labels.max()) + 1
+    recorded = {name: value for name, value in arguments.items() if name not in _NOT_RECORDED}
+    recorded |= arguments["model_kwargs"]
     about = {
-        "params": h5ad_safe(params),
+        "params": h5ad_safe({name: value for name, value in recorded.items() if name not in _RUNTIME}),
+        "runtime": h5ad_safe({name: value for name, value in recorded.items() if name in _RUNTIME}),
         "n_clusters": n_clusters,
         "n_clusters_source": model.n_clusters_source,
         "history": h5ad_safe(model.history_),

@@ -238,7 +238,7 @@ class CICL(ClusteringModel):
             max_epochs = self.settings.n_epochs(self._matrix.shape[0], steps_per_epoch)
         module = self._new_module()  # the old network is kept until training succeeds
         plan = self._plan(module, batch_size, max_epochs * steps_per_epoch)
-        logger.info(
+        logger.debug(
             "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
             *self._matrix.shape,
             max_epochs,
@@ -314,7 +314,7 @@ class CICL(ClusteringModel):
         """Head of the final clusters of an embedding, in the order of training."""
         if self.settings.cluster_method == "tree":
             return self._fit_head(embedding)
-        logger.info("Clustering %d cells by K-means.", len(embedding))
+        logger.debug("Clustering %d cells by K-means.", len(embedding))
         return kmeans_head(embedding, self.n_clusters, dof=module.dof, random_state=self._seed("clusters"))
 
     def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -276,7 +276,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         labels = self._found.labels if settings.cluster_method == "tree" else None
         refresh = make_refresh(module, batches, settings, n_epochs, labels, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
-        logger.info(
+        logger.debug(
             "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
             self._matrix.shape[0],
             n_epochs,

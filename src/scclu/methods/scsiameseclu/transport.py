@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from scclu._settings import warn
 
 __all__ = ["TransportPlan", "transport_target"]
 
@@ -112,11 +113,10 @@ def transport_target(
     error = float((plan.mean(dim=0) - proportions).abs().max())
     converged = error <= max(10 * tolerance, 1e-9)
     if not converged:
-        warnings.warn(
+        warn(
             f"Sinkhorn did not converge in {max_iter} iterations (column error {error:.1e}, tolerance "
             f"{tolerance:.1e}); lower sharpness or raise max_iter.",
             RuntimeWarning,
-            stacklevel=2,
         )
     return TransportPlan(plan, proportions, converged, int(log["niter"]), error, (log["log_u"], log_v))
 
