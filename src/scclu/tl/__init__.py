@@ -21,3 +21,7 @@ __all__ = [
     "fit_classifier",
     "scsiameseclu",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
