@@ -35,3 +35,10 @@ def test_import_leaves_global_random_state():
         "assert pickle.dumps(np.random.get_state()) == a and torch.equal(torch.get_rng_state(), b)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", scclu.__all__)
+def test_tab_completion_shows_public_names(name):
+    module = getattr(scclu, name)
+    assert dir(module) == sorted(module.__all__)
+    assert dir(scclu) == sorted([*scclu.__all__, "__version__", "settings"])

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,15 +19,22 @@ from scclu._settings import _LastResort, settings, warn
 
 @pytest.fixture
 def alone(monkeypatch):
-    """No handler but scclu's own, as in a new process."""
-    monkeypatch.setattr(logging.getLogger("scclu"), "propagate", False)
-    yield
-    settings.verbosity = "info"
+    """A context without the handlers of pytest, as in a new process."""
+
+    @contextmanager
+    def without_handlers():
+        with monkeypatch.context() as patch:
+            patch.setattr(logging.getLogger("scclu"), "propagate", False)
+            yield
+        settings.verbosity = "info"
+
+    return without_handlers
 
 
 def test_one_line_each_by_default(alone, capsys):
     adata = simulated_counts()
-    scclu.tl.cicl(adata, progress_bar=False, **QUICK | {"cluster_method": "tree", "max_epochs": 1})
+    with alone():
+        scclu.tl.cicl(adata, progress_bar=False, **QUICK | {"cluster_method": "tree", "max_epochs": 1})
     said = capsys.readouterr()
     kind, found, wrote = said.err.splitlines()
     assert kind.startswith("adata.X: ") and "counts" in kind
@@ -36,19 +44,21 @@ def test_one_line_each_by_default(alone, capsys):
 
 def test_messages_are_printed_in_notebook_cells(alone, capsys, monkeypatch):
     monkeypatch.setattr("builtins.__IPYTHON__", True, raising=False)
-    logging.getLogger("scclu.tl").info("%d cells", 3)
-    logging.getLogger("scclu.tl").warning("few cells")
+    with alone():
+        logging.getLogger("scclu.tl").info("%d cells", 3)
+        logging.getLogger("scclu.tl").warning("few cells")
     assert capsys.readouterr().out.splitlines() == ["3 cells", "WARNING: few cells"]
 
 
 def test_verbosity(alone, capsys):
     logger = logging.getLogger("scclu.tl")
-    for level, printed in (("error", 0), ("warning", 1), ("info", 2), ("debug", 3)):
-        scclu.settings.verbosity = level
-        assert scclu.settings.verbosity == level and repr(scclu.settings) == f"Settings(verbosity={level!r})"
-        for say in (logger.debug, logger.info, logger.warning):
-            say("text")
-        assert len(capsys.readouterr().err.splitlines()) == printed
+    with alone():
+        for level, printed in (("error", 0), ("warning", 1), ("info", 2), ("debug", 3)):
+            scclu.settings.verbosity = level
+            assert scclu.settings.verbosity == level and repr(scclu.settings) == f"Settings(verbosity={level!r})"
+            for say in (logger.debug, logger.info, logger.warning):
+                say("text")
+            assert len(capsys.readouterr().err.splitlines()) == printed
     with pytest.raises(ValueError, match="'error', 'warning', 'info', 'debug', but 3 was passed"):
         scclu.settings.verbosity = 3
 
@@ -58,15 +68,17 @@ def test_handlers_of_the_user_replace_ours(alone, capsys):
     handler = logging.Handler()
     handler.emit = lambda record: taken.append(record.getMessage())
     for name in ("scclu", "scclu.tl"):
-        logging.getLogger(name).addHandler(handler)
-        logging.getLogger("scclu.tl").info("text")
-        logging.getLogger(name).removeHandler(handler)
+        with alone():
+            logging.getLogger(name).addHandler(handler)
+            logging.getLogger("scclu.tl").info("text")
+            logging.getLogger(name).removeHandler(handler)
     assert taken == ["text", "text"] and capsys.readouterr().err == ""
 
 
 def test_closed_stream_stops_nothing(alone, monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
-    logging.getLogger("scclu.tl").warning("text")
+    with alone():
+        logging.getLogger("scclu.tl").warning("text")
     assert sum(isinstance(each, _LastResort) for each in logging.getLogger("scclu").handlers) == 1
 
 

@@ -1,4 +1,4 @@
-"""The command line interface, ``python -m scclu``."""
+"""The command line interface, ``scclu`` or ``python -m scclu``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 
+from scclu import __version__
 from scclu._commands import benchmark, cluster, demo
 from scclu._commands._reporting import open_streams
 
@@ -13,7 +14,8 @@ from scclu._commands._reporting import open_streams
 def main(argv: list[str] | None = None) -> int:
     """Run a command; return the exit code."""
     open_streams()
-    parser = argparse.ArgumentParser(prog="python -m scclu", description="Deep clustering of single cells.")
+    parser = argparse.ArgumentParser(prog="scclu", description="Deep clustering of single cells.")
+    parser.add_argument("--version", action="version", version=f"scclu {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in (demo, cluster, benchmark):
         command.add(commands)

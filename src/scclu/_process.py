@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import warnings
@@ -104,6 +105,18 @@ def _ignore_known_warnings() -> Callable[[], Any]:
 known_warnings_ignored = SharedSetting(_ignore_known_warnings)
 """Warnings of other packages that say nothing to a user are not shown. Every ``warnings.catch_warnings`` of this
 package belongs inside it: filters are global, and what threads leave behind is undone at its end."""
+
+
+def _silence_loggers() -> Callable[[], Any]:
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "scvi")]
+    levels = [logger.level for logger in loggers]
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(max(level, logging.WARNING))
+    return lambda: [logger.setLevel(level) for logger, level in zip(loggers, levels, strict=True)]
+
+
+quiet_loggers = SharedSetting(_silence_loggers)
+"""Hides Lightning's messages about devices that do not exist and its advertisements, and what scvi-tools registers."""
 
 
 def _silence_scanpy() -> Callable[[], Any]:

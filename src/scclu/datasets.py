@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["pbmc68k_reduced"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # The file of scanpy holds log1p(10,000 * count / total), rounded to three decimals.
 _TARGET_SUM = 1e4
 _HALF_DECIMAL = 5e-4

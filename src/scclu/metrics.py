@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["ClassificationReport", "accuracy", "ari", "classification_report", "nmi"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def _codes(labels_true: ArrayLike, labels_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Check both label vectors and convert them to integer codes, ``(n_cells,)``."""
     codes = []

@@ -87,6 +87,9 @@ def test_no_half_file(given, tmp_path, monkeypatch, capsys, error, code):
     ("arguments", "said"),
     [
         (["--layer", "x"], r"layer must be a key of adata.layers, but 'x' was passed. There are: 'counts'"),
+        (["--alpha", "2"], "alpha must be at least 0 and at most 1, but 2.0 was passed"),
+        (["--seed", "-1"], "seed must be at least 0"),
+        (["--set", "max_epochs=0"], "max_epochs must be at least 1, but 0"),
         (["--n-clusters", "1"], "n_clusters must be at least 2, but 1 was passed"),
         (["--key-added", "a/b"], "--key-added must be a name without '/'"),
         (["--set", "nothing=1"], "CICL has no argument 'nothing'. There are: "),
@@ -101,11 +104,16 @@ def test_bad_input(given, tmp_path, capsys, arguments, said):
 
 def test_bad_paths(given, tmp_path, capsys):
     (tmp_path / "broken.h5ad").write_text("no HDF5")
+    for name in ("folder.h5ad", "folder.zarr"):
+        (tmp_path / name).mkdir()
     for paths, said in [
         ((tmp_path / "none.h5ad", tmp_path / "out.h5ad"), "there is none at"),
         ((tmp_path / "broken.h5ad", tmp_path / "out.h5ad"), "cannot be read"),
         ((given, tmp_path / "none" / "out.h5ad"), "OUT must be in a writable directory"),
-        ((given, tmp_path), "OUT must be the path of a file"),
+        ((given, tmp_path), "OUT must end in .h5ad or .zarr"),
+        ((given, tmp_path / "out.csv"), "OUT must end in .h5ad or .zarr, but "),
+        ((given, tmp_path / "folder.h5ad"), "OUT must be the path of a file or zarr store"),
+        ((given, tmp_path / "folder.zarr"), "OUT must be the path of a file or zarr store"),
     ]:
         assert main(command(*paths)) == 2
         error = capsys.readouterr().err
@@ -117,6 +125,51 @@ def test_bad_settings(given, tmp_path, capsys, setting):
     with pytest.raises(SystemExit, match="2"):
         main(command(given, tmp_path / "out.h5ad", "--set", setting))
     assert "must be NAME=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*zarr:UserWarning")
+def test_zarr_store(given, tmp_path, capsys, no_training):
+    output = tmp_path / "out.zarr"
+    for more in ([], ["--overwrite", "--alpha", "0.01"]):
+        assert main(command(given, output, "--n-clusters", "3", *more)) == 0, capsys.readouterr().err
+    written = ad.read_zarr(output)
+    assert written.obs["cicl"].nunique() == 3 and written.uns["cicl"]["params"]["alpha"] == 0.01
+    assert sorted(os.listdir(tmp_path)) == ["in.h5ad", "out.zarr"]
+
+
+def test_version_and_name(capsys):
+    for arguments, said in ((["--version"], f"scclu {__version__}\n"), (["--help"], "usage: scclu [-h] [--version]")):
+        with pytest.raises(SystemExit, match="0"):
+            main(arguments)
+        assert capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize("arguments", [["--set", "max_epochs=0"], ["--method", "scsiameseclu"]])
+def test_refused_before_cells_are_clustered(given, tmp_path, capsys, monkeypatch, arguments):
+    """Values of the training, and counts, are checked first."""
+    adata = ad.read_h5ad(given)
+    adata.X = adata.X * 0.5
+    del adata.layers["counts"]
+    adata.write_h5ad(given)
+    monkeypatch.setattr("scclu.methods._base.tree_clusters", lambda *_, **__: pytest.fail("cells were clustered"))
+    given_first = ["cluster", str(given), str(tmp_path / "out.h5ad"), "--method", "cicl", *arguments]
+    assert main(given_first) == 2
+    assert re.search("max_epochs must be at least 1|ZINB needs raw counts", capsys.readouterr().err)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_full_disk(given, tmp_path, monkeypatch, capsys, no_training):
+    """A file on a full device is not left behind, and the message says why."""
+    write = ad.AnnData.write_h5ad
+
+    def on_full_device(adata, path, **kwargs):
+        path.symlink_to("/dev/full")
+        write(adata, path, **kwargs)
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", on_full_device)
+    assert main(command(given, tmp_path / "out.h5ad", "--n-clusters", "3")) == 1
+    assert "was not written" in capsys.readouterr().err.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["in.h5ad"]
 
 
 def test_process_prints_json_alone(given, tmp_path):

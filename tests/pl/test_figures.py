@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scanpy as sc
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import scclu
@@ -24,6 +25,7 @@ FIGURES = {
     "confusion": partial(scclu.pl.confusion, key="cicl", labels_key="cell_type"),
     "marker_overlap": partial(scclu.pl.marker_overlap, key="annotation"),
     "top_markers": partial(scclu.pl.top_markers, key="cicl"),
+    "top_markers_tree": partial(scclu.pl.top_markers, key="cicl", dendrogram=True),
     "choose_n_clusters": scclu.pl.choose_n_clusters,
     "cluster_sizes": partial(scclu.pl.cluster_sizes, key="cicl"),
 }
@@ -36,14 +38,14 @@ def close_figures():
 
 
 def test_all_are_tested():
-    assert set(FIGURES) | {"palette"} == set(scclu.pl.__all__)
+    assert set(FIGURES) - {"top_markers_tree"} | {"palette"} == set(scclu.pl.__all__)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", sorted(set(scclu.pl.__all__) - {"palette"}))
 def test_signature(name):
     parameters = inspect.signature(getattr(scclu.pl, name)).parameters
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert positional in (["adata"], ["adata", "key"])
+    assert positional in (["adata"], ["adata", "key"], ["adata", "key", "labels_key"])
     assert {"ax": None, "show": None, "return_fig": False}.items() <= {
         n: p.default for n, p in parameters.items()
     }.items()
@@ -60,6 +62,9 @@ def test_legible_and_changes_nothing(name, n_clusters):
     figure = FIGURES[name](adata, return_fig=True)
     assert isinstance(figure, Figure)
     assert overlapping(figure) == []
+    for key in ("cicl", "cell_type"):  # written as scanpy does
+        colors = adata.uns.pop(f"{key}_colors", None)
+        assert colors is None or len(colors) == len(adata.obs[key].cat.categories)
     assert snapshot(adata) == before
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
@@ -137,3 +142,19 @@ def test_colors_of_scanpy_are_used():
     adata.uns["cicl_colors"] = ["red"]
     sizes, _ = scclu.pl.cluster_sizes(adata, "cicl", show=False)
     assert len({bar.get_facecolor() for bar in sizes.patches}) == 3
+
+
+def test_colors_are_those_of_all_figures():
+    """The first figure of a key, of scclu or of scanpy, gives the colours of all others."""
+    adata = clustered()
+    adata.obs["cicl"] = adata.obs["cicl"].cat.add_categories("none").cat.reorder_categories(["none", "0", "1", "2"])
+    scclu.pl.cluster_sizes(adata, "cicl", show=False)
+    assert adata.uns["cicl_colors"] == scclu.pl.palette(4)
+    sc.pl.embedding(adata, "X_cicl", color="cicl", show=False)
+    strip, *_ = scclu.pl.similarity(adata, "cicl", show=False)
+    assert adata.uns["cicl_colors"] == scclu.pl.palette(4)
+    # a category without cells keeps its colour
+    assert [to_hex(patch.get_facecolor()) for patch in strip.patches] == scclu.pl.palette(4)[1:]
+    view = clustered()[:100]
+    scclu.pl.cluster_sizes(view, "cicl", show=False)
+    assert view.is_view and "cicl_colors" not in view.uns

@@ -115,6 +115,8 @@ BAD = {
         ValueError,
         r"layers\['z'\] holds scaled values",
     ),
+    "group": ("top_markers", None, {"groups": ["0", "9"]}, ValueError, "one of '0', '1', '2', but '9'"),
+    "symbols": ("top_markers", None, {"gene_symbols": "name"}, ValueError, "'name' was passed. There are: none"),
     "no metric": ("snapshot_metrics", None, {"metrics": []}, ValueError, "at least one of 'ari'"),
     "one cluster": ("top_markers", _set("obs", "cicl", lambda a: "0"), {}, ValueError, "at least two clusters"),
 }
@@ -274,6 +276,34 @@ def test_top_markers_of_any_matrix(form):
     expected = _genes(scclu.pl.top_markers(adata, "cicl", show=False))
     adata.X = form(adata.X)
     assert _genes(scclu.pl.top_markers(adata, "cicl", show=False)) == expected
+
+
+def test_top_markers_of_some_groups_by_symbol():
+    adata = clustered()
+    every = _genes(scclu.pl.top_markers(adata, "cicl", n_genes=2, show=False))
+    adata.var["symbol"] = [name.upper() for name in adata.var_names]
+    axes = scclu.pl.top_markers(adata, "cicl", n_genes=2, groups=["2", "0"], gene_symbols="symbol", show=False)
+    assert _genes(axes) == [gene.upper() for gene in (*every[:2], *every[4:])]
+    assert [text.get_text() for text in axes[0].get_yticklabels()] == ["0", "1", "2"]
+    # genes without a symbol keep their name; a symbol of several genes is told apart
+    adata.var["symbol"] = [np.nan if name == every[0] else "same" for name in adata.var_names]
+    expected = [every[0], *(f"same ({gene})" for gene in every[1:])]
+    assert _genes(scclu.pl.top_markers(adata, "cicl", n_genes=2, gene_symbols="symbol", show=False)) == expected
+
+
+@pytest.mark.parametrize("has_embedding", [True, False])
+def test_dendrogram_orders_clusters_and_genes(has_embedding):
+    adata = clustered()
+    adata.obs["cicl"] = adata.obs["cicl"].cat.reorder_categories(["0", "1", "2"])
+    if has_embedding:  # 0 and 2 are near each other
+        adata.obsm["X_cicl"] = np.eye(3)[adata.obs["cicl"].cat.codes] @ np.array([[0, 1], [1, 0], [0.1, 1]])
+    else:
+        del adata.obsm["X_cicl"]
+    axes = scclu.pl.top_markers(adata, "cicl", n_genes=1, dendrogram=True, show=False)
+    order = [text.get_text() for text in axes[0].get_yticklabels()]
+    assert sorted(order) == ["0", "1", "2"] and (order[1] != "1" or not has_embedding)
+    genes = dict(zip("012", _genes(scclu.pl.top_markers(adata, "cicl", n_genes=1, show=False)), strict=True))
+    assert _genes(axes) == [genes[name] for name in order]
 
 
 def test_choice_with_k_as_the_index():

@@ -105,3 +105,18 @@ def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call(adata)
     assert snapshot(adata) == before
+
+
+def test_align_labels_takes_the_colors_of_the_reference(tmp_path):
+    adata = labelled()
+    scclu.tl.align_labels(adata, "cluster", "type")
+    assert "cluster_aligned_colors" not in adata.uns
+    adata.uns["type_colors"] = np.array(["red", scclu.pl.palette(1)[0]])  # as they are read from a file
+    scclu.tl.align_labels(adata, "cluster", "type")
+    # T, B, and two clusters without a partner
+    assert adata.uns["cluster_aligned_colors"] == ["red", *scclu.pl.palette(3)]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    # the order of the categories that are there
+    adata.obs["one"] = pd.Categorical(["B"] * 8)
+    scclu.tl.align_labels(adata, "one", "type", key_added="new")
+    assert adata.uns["new_colors"] == [scclu.pl.palette(1)[0]]

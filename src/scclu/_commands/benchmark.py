@@ -1,4 +1,4 @@
-"""The commands ``python -m scclu benchmark`` and ``python -m scclu benchmark scale``."""
+"""The commands ``scclu benchmark`` and ``scclu benchmark scale``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     benchmark.set_defaults(run=run)
     scale = commands.add_parser(
         "benchmark-scale",
-        prog="python -m scclu benchmark scale",
+        prog="scclu benchmark scale",
         help="measure run time and memory against the number of cells",
     )
     scale.add_argument("--cells", nargs="+", type=int, help="default: 10000 50000 100000")

@@ -1,4 +1,4 @@
-"""The command ``python -m scclu cluster``."""
+"""The command ``scclu cluster``."""
 
 from __future__ import annotations
 
@@ -21,20 +21,37 @@ from scclu._commands._signals import Interruption
 if TYPE_CHECKING:
     from anndata import AnnData
 
+
+def _is_store(path: Path) -> bool:
+    """Whether a directory is a zarr store, which may be replaced."""
+    return (path / "zarr.json").is_file() or (path / ".zgroup").is_file()
+
+
+# Formats of the output, and what a path of this format must be to be replaced.
+_FORMATS = {".h5ad": Path.is_file, ".zarr": _is_store}
 # Arguments that have an option of their own, or would prevent results from being written.
-_NOT_TO_SET = "adata, n_clusters, layer, use_rep, key_added, random_state, copy, return_model".split(", ")
+_NOT_TO_SET = "adata, n_clusters, alpha, layer, use_rep, key_added, random_state, copy, return_model".split(", ")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the parser of the command."""
-    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file and write them to another")
+    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file and write them to another file")
     cluster.add_argument("input", type=Path, metavar="IN", help="h5ad file with the cells; it is not changed")
     cluster.add_argument(
-        "output", type=Path, metavar="OUT", help="h5ad file to write, with the same cells and their clusters"
+        "output",
+        type=Path,
+        metavar="OUT",
+        help="file to write, with the same cells and their clusters: .h5ad, or .zarr for a zarr store",
     )
     cluster.add_argument("--method", required=True, choices=["cicl", "scsiameseclu"])
     cluster.add_argument(
         "--n-clusters", type=int, metavar="K", help="number of clusters (default: estimated from the data)"
+    )
+    cluster.add_argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        help="level of the tests that find the number of clusters; smaller values give fewer (default: 0.05)",
     )
     cluster.add_argument("--layer", help="layer to read (default: X)")
     cluster.add_argument("--use-rep", metavar="KEY", help="key of obsm to read instead of genes")
@@ -123,15 +140,19 @@ def _checked_output(given: Path, output: Path, *, overwrite: bool) -> Path:
     Raises
     ------
     ValueError
-        If that is the input, is there and not to be replaced, or cannot be written.
+        If its format is unknown, or it is the input, is there and not to be replaced, or cannot be written.
     """
+    if output.suffix not in _FORMATS:
+        raise ValueError(f"OUT must end in {' or '.join(_FORMATS)}, but {str(output)!r} was passed.")
     if not given.is_file():
         raise ValueError(f"IN must be the path of an h5ad file, but there is none at {str(given)!r}.")
     output = output.resolve()
     if output.exists() and output.samefile(given):
         raise ValueError(f"OUT must be another file than IN, but {str(output)!r} is the same. Pass another path.")
-    if output.exists() and not output.is_file():
-        raise ValueError(f"OUT must be the path of a file, but {str(output)!r} is not a file. Pass another path.")
+    if output.exists() and not _FORMATS[output.suffix](output):
+        raise ValueError(
+            f"OUT must be the path of a file or zarr store, but {str(output)!r} is something else. Pass another path."
+        )
     if output.exists() and not overwrite:
         raise ValueError(f"OUT must be a new file, but {str(output)!r} exists. Pass --overwrite, or another path.")
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
@@ -157,10 +178,15 @@ def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
     import anndata as ad
 
     from scclu import tl
+    from scclu._checks import check_number, check_seed
 
     key = arguments.method if arguments.key_added is None else arguments.key_added
     if "/" in key:
         raise ValueError(f"--key-added must be a name without '/', which h5ad cannot hold, but {key!r} was passed.")
+    if arguments.n_clusters is not None:
+        check_number("n_clusters", arguments.n_clusters, integer=True, low=2)
+    check_number("alpha", arguments.alpha, low=0, high=1)
+    check_seed("seed", arguments.seed)
     try:
         adata = ad.read_h5ad(arguments.input)
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
@@ -172,6 +198,7 @@ def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
         layer=arguments.layer,
         use_rep=arguments.use_rep,
         key_added=key,
+        alpha=arguments.alpha,
         random_state=arguments.seed,
         **dict(arguments.set),
     )
@@ -188,14 +215,19 @@ def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
 
 
 def _write(adata: AnnData, output: Path, interruption: Interruption) -> None:
-    """Write the cells to `output` atomically, by renaming a complete file. From here on, no signal interrupts."""
+    """Write the cells to `output` by renaming a complete file or store. From here on, no signal interrupts."""
     interruption.hold()
     folder = Path(mkdtemp(prefix=".scclu-", dir=output.parent))
     try:
-        unfinished = folder / "cells.h5ad"
+        unfinished = folder / f"cells{output.suffix}"
         with interruption.raised_once():
-            adata.write_h5ad(unfinished, compression="gzip")
+            if output.suffix == ".zarr":
+                adata.write_zarr(unfinished)
+            else:
+                adata.write_h5ad(unfinished, compression="gzip")
         interruption.check()
+        if output.is_dir():  # a directory cannot be replaced in one step
+            os.replace(output, folder / "before.zarr")
         os.replace(unfinished, output)
     finally:
         interruption.hold()

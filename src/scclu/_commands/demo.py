@@ -1,4 +1,4 @@
-"""The command ``python -m scclu demo``."""
+"""The command ``scclu demo``."""
 
 from __future__ import annotations
 

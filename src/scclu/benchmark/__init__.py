@@ -5,3 +5,7 @@ from scclu.benchmark.peers import leiden_clusters, pca_kmeans, scvi_kmeans, scvi
 from scclu.benchmark.runs import run
 
 __all__ = ["cross_validate", "leiden_clusters", "pca_kmeans", "run", "scvi_kmeans", "scvi_latent"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -85,6 +85,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
         self._cells = self._digests(adata, read)
         self._input = None if is_representation or self.reads_blocks else read
+        self._read_more(adata)
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
             "is_representation": is_representation,
@@ -143,6 +144,9 @@ class ClusteringModel(SaveMixin, BaseModelClass):
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
         """Read and check the registered matrix of `adata` (:func:`read_matrix`)."""
         return read_matrix(adata, **registered_matrix(self), by_block=self.reads_blocks)
+
+    def _read_more(self, adata: AnnData) -> None:
+        """Read and check what a subclass needs besides the matrix, before anything slow is computed."""
 
     def _digests(self, adata: AnnData, read: tuple[Matrix, np.ndarray, str]) -> CellDigests:
         """Digests of cells that were read from `adata`, by the genes that a new cell must have."""

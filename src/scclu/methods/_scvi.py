@@ -13,7 +13,7 @@ from scvi.model.base import BaseModelClass
 from scvi.train import Trainer
 from scvi.train._progress import ProgressBar
 
-from scclu._process import one_at_a_time
+from scclu._process import one_at_a_time, quiet_loggers
 
 __all__ = [
     "BaseModelClass",
@@ -34,6 +34,7 @@ _X = "X"
 
 # scvi-tools keeps dictionaries of registered data that all threads share
 @one_at_a_time
+@quiet_loggers.held()
 def register(
     cls: type[BaseModelClass], adata: AnnData, *, layer: str | None, use_rep: str | None, **register_kwargs: Any
 ) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +13,7 @@ import lightning.pytorch as pl
 import torch
 from tqdm.auto import tqdm
 
-from scclu._process import SharedSetting, known_warnings_ignored
+from scclu._process import known_warnings_ignored, quiet_loggers
 from scclu.methods._checkpoints import Checkpoint
 from scclu.methods._plan import HistoryPlan
 from scclu.methods._scvi import ProgressBar, Trainer, parse_device_args
@@ -73,17 +72,6 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def _silence_lightning() -> Callable[[], Any]:
-    """Hide Lightning's messages about devices that do not exist, and its advertisements."""
-    lightning_logger = logging.getLogger("lightning.pytorch")
-    level = lightning_logger.level
-    lightning_logger.setLevel(logging.WARNING)
-    return lambda: lightning_logger.setLevel(level)
-
-
-_quiet_lightning = SharedSetting(_silence_lightning)
-
-
 def fit(
     plan: HistoryPlan,
     data: pl.LightningDataModule,
@@ -117,7 +105,7 @@ def fit(
     bar.description = description
     callbacks = [*callbacks, bar] if enable_progress_bar else list(callbacks)
     try:
-        with _quiet_lightning.held(), known_warnings_ignored.held():
+        with quiet_loggers.held(), known_warnings_ignored.held():
             trainer = Trainer(
                 accelerator=accelerator,
                 devices=lightning_devices,

@@ -6,3 +6,7 @@ from scclu.methods.cicl.model import CICL
 from scclu.methods.scsiameseclu.model import ScSiameseClu
 
 __all__ = ["CICL", "CellClassifier", "ScSiameseClu", "Snapshots"]
+
+
+def __dir__() -> list[str]:
+    return __all__

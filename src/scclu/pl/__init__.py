@@ -23,3 +23,7 @@ __all__ = [
     "snapshots",
     "top_markers",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -29,13 +29,13 @@ def cluster_sizes(
         Annotated data after :func:`scclu.tl.cicl` or :func:`scclu.tl.scsiameseclu`.
     key
         Name of the clustering: ``adata.obs[key]`` and ``adata.obs[f"{key}_confidence"]`` are plotted, in the colours
-        of ``adata.uns[f"{key}_colors"]`` if scanpy has stored any.
+        of ``adata.uns[f"{key}_colors"]`` are used, or written as scanpy does.
     ax
         Matplotlib axes whose place the plot takes; a new figure is made if None.
     show
         Show the figure; scanpy's setting if None.
     return_fig
-        Return the figure.
+        Return the figure, for example to save it: ``figure.savefig("figure.pdf")``.
 
     Returns
     -------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 from matplotlib.colors import is_color_like
 
 from scclu.pl._palette import palette
@@ -18,8 +20,18 @@ DIVERGING = "PuOr_r"
 
 
 def category_colors(adata: AnnData, name: str, n_categories: int) -> list[str]:
-    """Colours of ``adata.obs[name]``: those that scanpy stored in ``adata.uns`` if complete, else scclu's palette."""
-    kept = list(adata.uns.get(f"{name}_colors", ()))
-    if len(kept) >= n_categories and all(map(is_color_like, kept)):
-        return [str(color) for color in kept[:n_categories]]
-    return palette(n_categories)
+    """Colours of the categories of ``adata.obs[name]`` that occur, `n_categories` in number.
+
+    They are read from ``adata.uns[f"{name}_colors"]``. If that is missing or incomplete, colours of scclu's palette are
+    stored there, one for each category, as scanpy does; views are left unchanged.
+    """
+    column = adata.obs[name]
+    is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    n_all = len(column.cat.categories) if is_categorical else n_categories
+    colors = [str(color) for color in adata.uns.get(f"{name}_colors", ())]
+    if len(colors) < n_all or not all(map(is_color_like, colors)):
+        colors = palette(n_all)
+        if is_categorical and not adata.is_view:
+            adata.uns[f"{name}_colors"] = colors
+    used = np.unique(column.cat.codes) if is_categorical else range(n_all)
+    return [colors[k] for k in used if k >= 0][:n_categories]

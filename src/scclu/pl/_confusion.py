@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-_LABELS = {"rows": "share of the cluster", "columns": "share of the label", "none": "cells"}
+_LABELS = {
+    "rows": "fraction of cells in cluster",
+    "columns": "fraction of cells with label",
+    "none": "number of cells",
+}
 
 
 def confusion(
     adata: AnnData,
     key: str,
-    *,
     labels_key: str,
+    *,
     normalize: Literal["rows", "columns", "none"] = "rows",
     ax: Axes | None = None,
     show: bool | None = None,
@@ -52,7 +56,7 @@ def confusion(
     show
         Show the figure; scanpy's setting if None.
     return_fig
-        Return the figure.
+        Return the figure, for example to save it: ``figure.savefig("figure.pdf")``.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def confusion(
     --------
     >>> adata = scclu.datasets.pbmc68k_reduced()
     >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=2)
-    >>> ax = scclu.pl.confusion(adata, "cicl", labels_key="cell_type", show=False)
+    >>> ax = scclu.pl.confusion(adata, "cicl", "cell_type", show=False)
     """
     check_choice("normalize", normalize, _LABELS)
     clusters = read_labels(adata, key, argument="key")

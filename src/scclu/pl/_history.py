@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PHASES = ("expression", "graph", "joint")
-# without the yellow of the palette, which is hard to see as a thin line on white
-_LINES = palette(6)
+# without the yellow of the palette, which is hard to see as a thin line on white, and its black, which is the total's
+_LINES = [*palette(6), *palette(10)[8:]]
+_FONT = 9
+# most rows of a column of a legend
+_ROWS = 5
 
 
 def history(
@@ -34,11 +37,11 @@ def history(
     key
         Name of the clustering: ``adata.uns[key]["history"]`` is plotted.
     ax
-        Matplotlib axes whose place the plot takes, about 3.6 by 3.8 inches per phase; a new figure is made if None.
+        Matplotlib axes whose place the plot takes, about 4 by 4.2 inches per phase; a new figure is made if None.
     show
         Show the figure; scanpy's setting if None.
     return_fig
-        Return the figure.
+        Return the figure, for example to save it: ``figure.savefig("figure.pdf")``.
 
     Returns
     -------
@@ -59,11 +62,12 @@ def history(
     phases = _by_phase(values)
     if not phases:
         raise ValueError(f"adata.uns[{key!r}]['history'] is empty: nothing was trained.")
-    figure, axes = panels(ax, 1, len(phases), figsize=(3.6 * len(phases), 3.8))
+    rows = min(_ROWS, max(map(len, phases.values())))
+    figure, axes = panels(ax, 1, len(phases), figsize=(4 * len(phases), 3.2 + 0.2 * rows))
     for panel, (phase, terms) in zip(axes, phases.items(), strict=True):
         for i, (name, losses) in enumerate(terms.items()):
             total = name == "loss"
-            color = "black" if total else _LINES[(i - 1) % len(_LINES)]
+            color = "black" if total else _LINES[max(i - 1, 0) % len(_LINES)]
             panel.plot(
                 np.arange(1, len(losses) + 1),
                 losses,
@@ -83,11 +87,12 @@ def history(
         if len(terms) > 1:
             panel.legend(
                 loc="upper center",
-                bbox_to_anchor=(0.5, -0.18),
-                ncols=1 if len(terms) < 4 else 2,
+                bbox_to_anchor=(0.5, -0.2),
+                ncols=-(-len(terms) // _ROWS),
                 frameon=False,
-                fontsize=7.5,
+                fontsize=_FONT,
                 handlelength=2.4,
+                labelspacing=0.3,
                 columnspacing=1,
             )
     return finish(figure, axes, show=show, return_fig=return_fig)

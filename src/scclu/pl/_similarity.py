@@ -45,7 +45,7 @@ def similarity(
         Annotated data with clusters and an embedding.
     key
         Column of ``adata.obs`` with the clusters, by which the cells are sorted. The colours are those of
-        ``adata.uns[f"{key}_colors"]`` if scanpy has stored any.
+        ``adata.uns[f"{key}_colors"]`` are used, or written as scanpy does.
     use_rep
         Key of ``adata.obsm`` with the embedding; ``f"X_{key}"`` if None.
     n_cells
@@ -57,7 +57,7 @@ def similarity(
     show
         Show the figure; scanpy's setting if None.
     return_fig
-        Return the figure.
+        Return the figure, for example to save it: ``figure.savefig("figure.pdf")``.
 
     Returns
     -------

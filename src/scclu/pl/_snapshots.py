@@ -67,7 +67,7 @@ def snapshots(
     show
         Show the figure; scanpy's setting if None.
     return_fig
-        Return the figure.
+        Return the figure, for example to save it: ``figure.savefig("figure.pdf")``.
 
     Returns
     -------

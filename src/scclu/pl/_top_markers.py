@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,9 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 
-from scclu._checks import check_number, listed
+from scclu._checks import check_choices, check_number, listed
 from scclu._labels import read_labels
+from scclu._process import scanpy_is_quiet
 from scclu.annotate.ranking import comparable_groups, rank_genes
 from scclu.data.lognorm import log_normalised
 from scclu.data.matrix import Matrix
@@ -32,6 +35,9 @@ def top_markers(
     key: str,
     *,
     n_genes: int = 3,
+    groups: Sequence[str] | None = None,
+    gene_symbols: str | None = None,
+    dendrogram: bool = False,
     layer: str | None = None,
     rank_key: str = "rank_genes_groups",
     ax: Axes | None = None,
@@ -52,6 +58,13 @@ def top_markers(
         Column of ``adata.obs`` with the clusters.
     n_genes
         Number of genes per cluster.
+    groups
+        Clusters whose genes are shown; all if None. Their expression is shown in all clusters.
+    gene_symbols
+        Column of ``adata.var`` (or ``adata.raw.var``) with the names of genes to show; their index if None.
+    dendrogram
+        Order the clusters by a dendrogram (:func:`scanpy.tl.dendrogram`) of ``adata.obsm[f"X_{key}"]`` if it exists,
+        and otherwise of the genes that are shown, and draw it.
     layer
         Key of ``adata.layers`` with counts or log-normalised values. If None, the values that an existing ranking was
         computed on are used, and otherwise ``X``; if ``X`` is scaled, log-normalised values or counts are searched in
@@ -63,7 +76,7 @@ def top_markers(
     show
         Show the figure; scanpy's setting if None.
     return_fig
-        Return the figure.
+        Return the figure, for example to save it: ``figure.savefig("figure.pdf")``.
 
     Returns
     -------
@@ -72,7 +85,8 @@ def top_markers(
     Raises
     ------
     TypeError, ValueError
-        If the clusters are missing, fewer than two of them have two cells, or there are only scaled values.
+        If clusters, a group or the names of genes are missing, fewer than two clusters have two cells, or there are
+        only scaled values.
 
     Examples
     --------
@@ -87,6 +101,9 @@ def top_markers(
     is_ranked, use_raw = params.get("groupby") == key, False
     if is_ranked and layer is None:
         layer, use_raw = params.get("layer"), bool(params.get("use_raw")) and adata.raw is not None
+    symbols = None if gene_symbols is None else _symbols(adata, gene_symbols)
+    if groups is not None:
+        groups = check_choices("groups", groups, clusters.categories)
     matrix, names, source = log_normalised(adata, layer=layer, use_raw=use_raw)
     if is_ranked:
         genes = _ranked_genes(ranking["names"], n_genes)
@@ -98,9 +115,60 @@ def top_markers(
             )
     else:
         genes = _rank(matrix, names, clusters, n_genes, key)
+    if groups is not None:
+        genes = {name: chosen for name, chosen in genes.items() if name in groups}
+        if not genes:
+            raise ValueError(f"Clusters {listed(groups)} have no ranked genes. Pass groups with at least two cells.")
     shell = AnnData(matrix, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=pd.Index(names, dtype=str)))
     shell.obs[key] = clusters
+    shown = list(dict.fromkeys(chain(*genes.values())))
+    shell = shell[:, shown].copy()
+    if symbols is not None:
+        labels = _unique([symbols.get(gene, gene) for gene in shown], shown)
+        shell.var_names = labels
+        shown_as = dict(zip(shown, labels, strict=True))
+        genes = {name: [shown_as[gene] for gene in chosen] for name, chosen in genes.items()}
+    if dendrogram:
+        genes = _add_dendrogram(shell, key, adata.obsm.get(f"X_{key}"), genes)
     return _dot_plot(shell, key, genes, ax=ax, show=show, return_fig=return_fig)
+
+
+def _symbols(adata: AnnData, column: str) -> dict[str, str]:
+    """Names to show for the genes that have one in a column of ``adata.var`` or ``adata.raw.var``."""
+    tables = [adata.var] if adata.raw is None else [adata.var, adata.raw.var]
+    found = [table[column].dropna().astype(str) for table in reversed(tables) if column in table]
+    if not found:
+        raise ValueError(
+            f"gene_symbols must be a column of adata.var, but {column!r} was passed. There are: {listed(adata.var)}."
+        )
+    return {str(gene): symbol for symbols in found for gene, symbol in symbols.items() if symbol}
+
+
+def _unique(symbols: list[str], genes: list[str]) -> list[str]:
+    """Symbols of genes; those of several genes are followed by the name of the gene."""
+    counts = Counter(symbols)
+    return [
+        symbol if counts[symbol] == 1 else f"{symbol} ({gene})" for symbol, gene in zip(symbols, genes, strict=True)
+    ]
+
+
+def _add_dendrogram(
+    shell: AnnData, key: str, embedding: np.ndarray | None, genes: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """Compute a dendrogram of the clusters, and return the genes in its order."""
+    if embedding is not None:
+        shell.obsm["X"] = np.asarray(embedding)
+    with scanpy_is_quiet.held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sc.tl.dendrogram(
+            shell,
+            key,
+            use_rep=None if embedding is None else "X",
+            var_names=list(shell.var_names) if embedding is None else None,
+            use_raw=False,
+        )
+    order = shell.uns[f"dendrogram_{key}"]["categories_ordered"]
+    return {name: genes[name] for name in order if name in genes}
 
 
 def _ranked_genes(names: np.ndarray, n_genes: int) -> dict[str, list[str]]:
@@ -127,19 +195,23 @@ def _dot_plot(
 ) -> Any:
     """Draw the genes of each cluster as a dot plot, as rows if there are many of them."""
     tall = sum(map(len, genes.values())) > 45  # tall figures are easier to read than wide ones
+    has_dendrogram = f"dendrogram_{key}" in shell.uns
     place = _dot_axes(ax, list(chain(*genes.values())), list(shell.obs[key].cat.categories), tall)
-    plot = sc.pl.dotplot(
-        shell,
-        genes,
-        key,
-        standard_scale="var",
-        cmap=SEQUENTIAL,
-        swap_axes=tall,
-        ax=place,
-        show=False,
-        return_fig=True,
-    )
-    plot.legend(width=2.4, colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
+    with scanpy_is_quiet.held():  # scanpy says that the genes of some clusters are not shown
+        plot = sc.pl.dotplot(
+            shell,
+            genes,
+            key,
+            standard_scale="var",
+            cmap=SEQUENTIAL,
+            dendrogram=has_dendrogram,
+            swap_axes=tall,
+            ax=place,
+            show=False,
+            return_fig=True,
+        )
+        plot.legend(width=2.4, colorbar_title="mean expression,\nscaled by gene", size_title="% of the cells")
+        plot.make_figure()
     axes = [panel for panel in plot.get_axes().values() if panel is not None]
     for panel in axes:
         panel.set_in_layout(False)  # _dot_axes reserves the space for the text

@@ -23,3 +23,7 @@ __all__ = [
     "map_cells",
     "scsiameseclu",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

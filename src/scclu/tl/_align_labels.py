@@ -10,6 +10,7 @@ from sklearn.metrics.cluster import contingency_matrix
 
 from scclu._checks import check_key
 from scclu._labels import as_column, read_labels
+from scclu._palette import palette
 from scclu.tl._write import h5ad_safe, write_results
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def align_labels(
 
     Clusters are matched one to one such that the number of cells with the same name is largest (Hungarian method). A
     cluster without a match keeps its name, prefixed by `key` (``"cicl_3"``) if the reference has the same name. Which
-    cells form a cluster does not change.
+    cells form a cluster does not change. Clusters also get the colours of the reference, if it has any.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def align_labels(
 
     ``adata.obs[key_added]``
         The renamed clusters, categorical, in the order of the reference.
+    ``adata.uns[f"{key_added}_colors"]``
+        Colours, if ``adata.uns[f"{reference_key}_colors"]`` exists.
     ``adata.uns[key_added]``
         ``"overlap"``, number of cells of each cluster in each cluster of the reference, ``(n_clusters, n_reference)``
         int64; ``"clusters"`` and ``"reference"``, the names of its rows and columns; ``"names"``, the new name of each
@@ -80,18 +83,32 @@ def align_labels(
                 name = f"{key}_{name}"
             order.append(name)
         names[row] = partners.get(row, name)
+    column = as_column(names[labels.codes], order, unassigned="")
     adata = write_results(
         adata,
         copy=copy,
-        obs={key_added: as_column(names[labels.codes], order, unassigned="")},
+        obs={key_added: column},
         uns={
+            **_colors(adata, reference_key, key_added, list(column.categories)),
             key_added: {
                 "params": h5ad_safe({"key": key, "reference_key": reference_key}),
                 "overlap": overlap.astype(np.int64),
                 "clusters": np.array(labels.categories, dtype=str),
                 "reference": np.array(reference.categories, dtype=str),
                 "names": names.astype(str),
-            }
+            },
         },
     )
     return adata if copy else None
+
+
+def _colors(adata: AnnData, reference_key: str, key_added: str, names: list[str]) -> dict[str, list[str]]:
+    """Colours to write: those of the reference for its names, and unused ones for the other names."""
+    colors = [str(color) for color in adata.uns.get(f"{reference_key}_colors", ())]
+    reference = adata.obs[reference_key].astype("category").cat.categories
+    if len(colors) < len(reference):
+        return {}
+    known = dict(zip(map(str, reference), colors, strict=False))
+    unused = [color for color in palette(len(names) + len(colors)) if color not in colors]
+    others = iter(unused or palette(len(names)))
+    return {f"{key_added}_colors": [known[name] if name in known else next(others) for name in names]}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scclu._checks import check_adata, check_key
+from scclu._checks import check_adata, check_key, check_training
 from scclu.data.disk import is_on_disk
 from scclu.data.matrix import gene_names, in_memory, select_matrix
 from scclu.data.neighbors import select_neighbors
@@ -166,6 +166,7 @@ def train_model(
     if unknown:
         raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}. There are: {', '.join(sorted(allowed))}.")
     check_writable(adata, copy=copy)
+    check_training(adata, **{name: train_kwargs[name] for name in ("max_epochs", "batch_size", "n_snapshots")})
     neighbors_key = model_kwargs.get("neighbors_key")
     check_key(key_added, neighbors_key)
     if use_rep == f"X_{key_added}":

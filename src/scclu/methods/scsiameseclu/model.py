@@ -157,6 +157,9 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         values = asdict(PRESETS[preset])
         values |= {name: arguments[name] for name in values if arguments.get(name) is not None}
         self.settings = ScSiameseCluSettings(**values)
+        self._counts_layer, self._neighbors_key = counts_layer, neighbors_key
+        self._counts: Counts | None = None
+        self._n_counts = 0
         super().__init__(
             adata,
             n_clusters,
@@ -166,25 +169,28 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         )
         self.init_params_ = init_params(self, arguments)
         self._landmark_seed = self._seed("landmarks")
-        self._counts: Counts | None = None
-        self._n_counts = 0
         if adata is not None:
-            self._prepare(adata, counts_layer, neighbors_key)
+            self._prepare()
             self.module = self._new_module()
 
-    def _prepare(self, adata: AnnData, counts_layer: str | None, neighbors_key: str | None) -> None:
-        """Read the counts, compute the principal components, and read or build the graph of the training cells."""
-        graph = None if neighbors_key is None else read_graph(adata, neighbors_key, self._order)
+    def _read_more(self, adata: AnnData) -> None:
+        """Read the counts and the graph of the training cells."""
+        key = self._neighbors_key
+        self._graph = None if key is None else read_graph(adata, key, self._order)
         if self.settings.zinb_weight:
             genes, n_genes = self.recipe.genes, self.settings.n_top_genes
             self._counts = read_training_counts(
-                adata, counts_layer, self._order, genes, setup_args(self), n_genes, self._input
+                adata, self._counts_layer, self._order, genes, setup_args(self), n_genes, self._input
             )
             self._n_counts = self._counts.matrix.shape[1]
         self._input = None
+
+    def _prepare(self) -> None:
+        """Compute the principal components, and build the graph of the training cells unless it was read."""
         n_cells, n_genes = self._matrix.shape
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
         components = fit_projection(self._projection, self._matrix, self._seed("components"))
+        graph, self._graph = self._graph, None
         if graph is None:
             # a complete graph would make all embeddings equal
             n_neighbors = min(self.settings.n_neighbors, (n_cells - 1) // 3)
