@@ -79,11 +79,7 @@ def check_contract(tool, key):
     assert adata.obs[key].value_counts(sort=False).is_monotonic_decreasing
     assert embedding.dtype == np.float32 and embedding.shape[0] == adata.n_obs and np.isfinite(embedding).all()
     assert confidence.min() >= 0 and confidence.max() <= 1
-<<<<<<< HEAD
     assert set(adata.uns[key]) == {"params", "runtime", "n_clusters", "n_clusters_source", "embedding_id", "history"}
-=======
-    assert set(adata.uns[key]) == {"params", "runtime", "n_clusters", "n_clusters_source", "history"}
->>>>>>> wt-cli
     assert adata.uns[key]["n_clusters"] == 3 and adata.uns[key]["n_clusters_source"] == "user"
     assert adata.uns[key]["params"]["n_clusters"] == 3
     del adata.obs[key], adata.obs[f"{key}_confidence"], adata.obsm[f"X_{key}"], adata.uns[key]

@@ -90,16 +90,10 @@ def cicl(
         The embedding, ``(n_obs, 2 * n_components)`` float32 (``(n_obs, n_hidden)`` without components).
     ``adata.uns[key_added]``
         ``"params"``; ``"runtime"``, the arguments that say where and how to compute, such as `accelerator`;
-<<<<<<< HEAD
         ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``);
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
         ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
-=======
-        ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``); ``"history"``,
-        the mean losses of each epoch; ``"tree"``, the merges of the fine clusters: ``"children"``
-        ``(n_fine - 1, 2)``, ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
->>>>>>> wt-cli
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 

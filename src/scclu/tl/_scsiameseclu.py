@@ -97,16 +97,10 @@ def scsiameseclu(
         The fused embedding, ``(n_obs, n_latent)`` float32.
     ``adata.uns[key_added]``
         ``"params"``; ``"runtime"``, the arguments that say where and how to compute, such as `accelerator`;
-<<<<<<< HEAD
         ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``);
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch of each phase; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
         ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
-=======
-        ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``); ``"history"``,
-        the mean losses of each epoch of each phase; ``"tree"``, the merges of the fine clusters: ``"children"``
-        ``(n_fine - 1, 2)``, ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
->>>>>>> wt-cli
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
