@@ -9,6 +9,8 @@ from scclu.tl._compare import compare
 from scclu.tl._cut_tree import cut_tree
 from scclu.tl._fit_classifier import fit_classifier
 from scclu.tl._scsiameseclu import scsiameseclu
+from scclu.tl._stability import stability
+from scclu.tl._test_clusters import test_clusters
 
 __all__ = [
     "align_labels",
@@ -20,4 +22,6 @@ __all__ = [
     "cut_tree",
     "fit_classifier",
     "scsiameseclu",
+    "stability",
+    "test_clusters",
 ]
