@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,10 +38,12 @@ class _Unbreakable:
         return getattr(self._stream, name)
 
 
-def progress_bar(n_steps: int | None, description: str, *, disable: bool = False) -> tqdm:
-    """Progress bar on standard error, if there is one."""
+def progress_bar(
+    n_steps: int | None, description: str, steps: Iterable[Any] | None = None, *, disable: bool = False
+) -> tqdm:
+    """Progress bar on standard error, if there is one; iterates over `steps`."""
     file = None if sys.stderr is None else _Unbreakable(sys.stderr)  # services and pythonw have none
-    return tqdm(total=n_steps, desc=description, file=file, disable=disable or file is None)
+    return tqdm(steps, total=n_steps, desc=description, file=file, disable=disable or file is None)
 
 
 class StderrProgressBar(ProgressBar):

@@ -85,9 +85,9 @@ def labelled_cells(
     matrix, names, source = read_matrix(adata, layer=layer, use_rep=use_rep, by_block=True)
     is_representation = use_rep not in (None, "X")
     order = canonical_order(matrix)
-    order = order[np.random.default_rng(child_seed(random_state, "order")).permutation(len(order))]
     rows = order[labels.codes[order] >= 0]
-    matrix = matrix[rows] if len(rows) < len(order) else reordered(matrix, order)
+    rows = rows[np.random.default_rng(child_seed(random_state, "order")).permutation(len(rows))]
+    matrix = matrix[rows] if len(rows) < len(order) else reordered(matrix, rows)
     logger.info("Reading %d cells of %s.", len(rows), source)
     representations = input_representations(
         matrix,

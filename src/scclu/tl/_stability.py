@@ -10,7 +10,7 @@ import pandas as pd
 
 from scclu._checks import check_key, check_number, check_seed
 from scclu._rng import child_seed
-from scclu.cluster.stability import jaccard_table, subsample_clusters
+from scclu.cluster.stability import found_again, subsample_clusters
 from scclu.methods._trainer import progress_bar
 from scclu.tl._labelled_cells import labelled_cells, read_clusters
 from scclu.tl._write import check_writable, h5ad_safe, write_results
@@ -102,43 +102,23 @@ def stability(
             f"fraction={fraction!r} of {n_cells} cells. Pass more cells or a larger fraction."
         )
     cells = labelled_cells(adata, key, labels, use_rep=use_rep, random_state=random_state)
-    n_clusters = len(cells.names)
     runs = subsample_clusters(
         cells.representations,
-        n_clusters,
+        len(cells.names),
         n_runs=n_runs,
         fraction=fraction,
         random_state=child_seed(random_state, "stability"),
     )
-    jaccard, drawn, agreed = [], np.zeros(n_cells), np.zeros(n_cells)
-    with progress_bar(n_runs, "Subsamples") as bar:
-        for rows, found in runs:
-            table = jaccard_table(cells.codes[rows], found, n_clusters)
-            jaccard.append(np.where(np.isin(np.arange(n_clusters), cells.codes[rows]), table.max(axis=1), np.nan))
-            drawn[rows] += 1
-            agreed[rows] += table.argmax(axis=1)[cells.codes[rows]] == found
-            bar.update()
-    share = np.full(adata.n_obs, np.nan, dtype=np.float32)
-    share[cells.rows] = np.divide(agreed, drawn, out=np.full(n_cells, np.nan), where=drawn > 0)
-    # a cluster that no subsample has is NaN
-    runs_of = pd.DataFrame(jaccard, columns=cells.names)
-    table = pd.DataFrame(
-        {
-            "cluster": cells.names,
-            "n_cells": np.bincount(cells.codes),
-            "jaccard": runs_of.mean().to_numpy(),
-            "jaccard_sd": runs_of.std(ddof=0).to_numpy(),
-        }
-    )
+    found = found_again(cells.codes, progress_bar(n_runs, "Subsamples", runs))
+    agreement = np.full(adata.n_obs, np.nan, dtype=np.float32)
+    agreement[cells.rows] = found.agreement
+    per_run = pd.DataFrame(found.jaccard)  # its mean is over the runs that have cells of the cluster
+    columns = {"jaccard": per_run.mean().to_numpy(), "jaccard_sd": per_run.std(ddof=0).to_numpy()}
+    table = pd.DataFrame({"cluster": cells.names, "n_cells": np.bincount(cells.codes), **columns})
     params = {"key": key, "use_rep": use_rep, "n_runs": n_runs, "fraction": fraction, "random_state": random_state}
     adata = write_results(
-        adata, copy=copy, obs={name: share}, uns={name: {"table": table, "params": h5ad_safe(params)}}
+        adata, copy=copy, obs={name: agreement}, uns={name: {"table": table, "params": h5ad_safe(params)}}
     )
-    logger.info(
-        "Mean stability of %d clusters: %.2f. Wrote obs[%r] and uns[%r].",
-        n_clusters,
-        table["jaccard"].mean(),
-        name,
-        name,
-    )
+    mean = table["jaccard"].mean()
+    logger.info("Mean stability of %d clusters: %.2f. Wrote obs[%r] and uns[%r].", len(table), mean, name, name)
     return adata if copy else None

@@ -99,33 +99,34 @@ def test_clusters(
     labels = read_clusters(adata, groupby, argument="groupby")
     check_number("alpha", alpha, low=0, high=1)
     check_seed("random_state", random_state)
-    names = {"uns": f"{groupby}_tests", "obs": f"{groupby}_merged"}
-    if key_added is not None:
-        names = dict.fromkeys(names, check_key(key_added, groupby, batch_key))
+    in_uns, in_obs = (
+        check_key(f"{groupby}_{end}" if key_added is None else key_added, groupby, batch_key)
+        for end in ("tests", "merged")
+    )
     batches = None if batch_key is None else read_labels(adata, batch_key, argument="batch_key").codes.astype(np.int64)
     cells = labelled_cells(adata, groupby, labels, use_rep=use_rep, random_state=random_state)
     batch = None if batches is None else np.unique(batches[cells.rows], return_inverse=True)[1]
+    params = {"groupby": groupby, "use_rep": use_rep, "batch_key": batch_key, "alpha": float(alpha), "merge": merge}
+    params["random_state"] = int(random_state)
     tests = PairTests(cells.representations, cells.codes, batch)
-    params = {name: value for name, value in locals().items() if name in _PARAMS}
     results: dict[str, Any] = {"table": _table(cells, tests.tested(), tests.sizes), "params": h5ad_safe(params)}
     obs = {}
     if merge:
         group = tests.merge_until_distinct(alpha)
         results["merged_table"] = _table(cells, tests.tested(), tests.sizes, group)
-        obs[names["obs"]] = _merged(cells, group)
-    adata = write_results(adata, copy=copy, obs=obs, uns={names["uns"]: results})
+        obs[in_obs] = _merged(cells, group)
+    adata = write_results(adata, copy=copy, obs=obs, uns={in_uns: results})
     n_distinct = int((results["table"]["p_adjusted"] < alpha).sum())
     logger.info("%d of %d pairs of neighbouring clusters are distinct.", n_distinct, len(results["table"]))
     if merge:
         kept = len(np.unique(group))
-        logger.info("Merged %d clusters into %d. Wrote obs[%r].", len(group), kept, names["obs"])
-    logger.info("Wrote uns[%r].", names["uns"])
+        logger.info("Merged %d clusters into %d. Wrote obs[%r].", len(group), kept, in_obs)
+    logger.info("Wrote uns[%r].", in_uns)
     return adata if copy else None
 
 
 # pytest would otherwise take it for a test where it is imported by name
 test_clusters.__test__ = False  # type: ignore[attr-defined]
-_PARAMS = ("groupby", "use_rep", "batch_key", "alpha", "merge", "random_state")
 
 
 def _largest(cells: LabelledCells, group: np.ndarray) -> np.ndarray:
