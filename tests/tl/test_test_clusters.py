@@ -97,6 +97,15 @@ def test_clusters_of_single_cells():
     assert (table["p"] == 1).all() and table["n_cells_1"].eq(1).all()
 
 
+def test_one_cluster_is_a_result(tmp_path):
+    adata = simulated_counts(200, 100, n_types=1)
+    adata.obs["halves"] = np.random.default_rng(0).integers(0, 2, 200).astype(str)
+    scclu.tl.test_clusters(adata, "halves", merge=True)
+    assert adata.obs["halves_merged"].nunique() == 1 and len(adata.uns["halves_tests"]["merged_table"]) == 0
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    assert len(ad.read_h5ad(tmp_path / "cells.h5ad").uns["halves_tests"]["merged_table"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
