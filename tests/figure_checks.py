@@ -51,6 +51,9 @@ def clustered(n_clusters: int = 3, *, n_types: int | None = None, key: str = "ci
         "clusters": np.array(names),
         "types": np.array(adata.obs["cell_type"].cat.categories),
     }
+    n_cells = np.bincount(codes, minlength=n_clusters)
+    stable = pd.DataFrame({"cluster": names, "n_cells": n_cells, "jaccard": rng.beta(5, 2, n_clusters)})
+    adata.uns[f"{key}_stability"] = {"table": stable.assign(jaccard_sd=0.1)}
     k = np.arange(2, n_clusters + 3)
     table = pd.DataFrame({"k": k, "stability": 1 / k, "stability_sd": 0.1, "silhouette": 0.3 - k / 200})
     adata.uns["choose_n_clusters"] = {"k": n_clusters, "leiden_k": 3, "table": table}

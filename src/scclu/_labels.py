@@ -11,7 +11,9 @@ from natsort import natsorted
 from scclu._checks import check_adata, listed
 
 
-def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -> pd.Categorical:
+def read_labels(
+    adata: Any, key: str, *, argument: str, source: str = "adata", allow_missing: bool = False
+) -> pd.Categorical:
     """Read one label per cell from a column of ``adata.obs``.
 
     Parameters
@@ -22,6 +24,8 @@ def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -
         Column of ``adata.obs``: categories, strings, whole numbers or booleans.
     argument, source
         Names of the arguments `key` and `adata` in messages.
+    allow_missing
+        Keep missing values, whose code is -1, instead of raising.
 
     Returns
     -------
@@ -44,10 +48,10 @@ def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -
     if adata.n_obs == 0:
         raise ValueError(f"{source} has no cells; at least one is needed.")
     column = adata.obs[key]
-    missing = int(column.isna().sum())
-    if missing:
+    missing = column.isna().to_numpy()
+    if missing.any() and not allow_missing:
         raise ValueError(
-            f"{source}.obs[{key!r}] has {missing} missing values. Drop those cells "
+            f"{source}.obs[{key!r}] has {int(missing.sum())} missing values. Drop those cells "
             f"({source}[{source}.obs[{key!r}].notna()]), or give them a label of their own."
         )
     if pd.api.types.is_float_dtype(column.dtype):
@@ -56,7 +60,8 @@ def read_labels(adata: Any, key: str, *, argument: str, source: str = "adata") -
             f"Convert clusters that are stored as numbers: {source}.obs[{key!r}].astype(int).astype(str)."
         )
     values = column.astype(str).to_numpy(dtype=object)
-    present = set(values)
+    values[missing] = None
+    present = set(values[~missing])
     if isinstance(column.dtype, pd.CategoricalDtype):
         # 1 and "1" are two categories, but one label
         order = list(dict.fromkeys(map(str, column.cat.categories)))

@@ -28,6 +28,7 @@ FIGURES = {
     "top_markers_tree": partial(scclu.pl.top_markers, key="cicl", dendrogram=True),
     "choose_n_clusters": scclu.pl.choose_n_clusters,
     "cluster_sizes": partial(scclu.pl.cluster_sizes, key="cicl"),
+    "stability": partial(scclu.pl.stability, key="cicl"),
 }
 
 

@@ -91,6 +91,8 @@ BAD = {
         ValueError,
         "missing or infinite",
     ),
+    "no stability": ("stability", _drop("uns", "cicl_stability"), {}, ValueError, "'cicl_stability'. Run scclu.tl"),
+    "stability of other clusters": ("stability", _set("obs", "cicl", lambda a: "x"), {}, ValueError, "'x'.*changed"),
     "no table": ("choose_n_clusters", _drop("uns", "choose_n_clusters", "table"), {}, ValueError, "no 'table'"),
     "no column": (
         "choose_n_clusters",

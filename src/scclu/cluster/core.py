@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 ALPHA = 0.05
 MIN_CLUSTER_SIZE = 10
 # cells of a cluster that a test uses
-_TESTED_CELLS = 2_000
+TESTED_CELLS = 2_000
 # repetitions of the steps that depend on the seed; fewer if the cells of all of them were more than _REPEATED_CELLS
 _REPETITIONS = 5
 _REPEATED_CELLS = 50_000
@@ -69,6 +69,7 @@ def tree_clusters(
     *,
     alpha: float = ALPHA,
     min_cluster_size: int = MIN_CLUSTER_SIZE,
+    n_repetitions: int | None = None,
     random_state: int = 0,
 ) -> TreeClusters:
     """Cluster cells by over-clustering a neighbour graph and merging what a test does not separate.
@@ -96,6 +97,8 @@ def tree_clusters(
         Level of the tests.
     min_cluster_size
         Clusters with fewer cells are merged without a test.
+    n_repetitions
+        Number of repetitions of steps 1 and 2; ``None`` is as described above.
     random_state
         Seed.
 
@@ -105,9 +108,10 @@ def tree_clusters(
     """
     representations = [np.ascontiguousarray(values, dtype=np.float32) for values in representations]
     graph = shared_neighbor_graph(representations, random_state=child_seed(random_state, "neighbors"))
-    n_repetitions = int(np.clip(_REPEATED_CELLS // graph.shape[0], 1, _REPETITIONS))
-    if graph.shape[0] > _TESTED_CELLS:
-        logger.info("Clusters of more than %d cells are tested on a random sample of that many.", _TESTED_CELLS)
+    if n_repetitions is None:
+        n_repetitions = int(np.clip(_REPEATED_CELLS // graph.shape[0], 1, _REPETITIONS))
+    if graph.shape[0] > TESTED_CELLS:
+        logger.info("Clusters of more than %d cells are tested on a random sample of that many.", TESTED_CELLS)
     found = [
         _groups(graph, representations, n_clusters or 1, alpha, min_cluster_size, seed)
         for seed in spawn_seeds(child_seed(random_state, "leiden"), n_repetitions)
@@ -120,7 +124,7 @@ def tree_clusters(
 
     def compare(first: np.ndarray, second: np.ndarray) -> float:
         rows = [np.sort(np.concatenate([members[each] for each in side])) for side in (first, second)]
-        cells = [points[each[:_TESTED_CELLS]] for each in rows]
+        cells = [points[each[:TESTED_CELLS]] for each in rows]
         return split_p_value(cells[0], cells[1], (len(rows[0]), len(rows[1])))
 
     tree = merge_tree(distance, np.bincount(fine), group, compare, min_cluster_size=min_cluster_size)
@@ -147,7 +151,7 @@ def _groups(
         return split_p_value(points[first], points[second], sizes)
 
     group = distinct_groups(
-        points, fine, compare, alpha=alpha, min_cluster_size=min_cluster_size, max_cells=_TESTED_CELLS
+        points, fine, compare, alpha=alpha, min_cluster_size=min_cluster_size, max_cells=TESTED_CELLS
     )
     return _Groups(fine, points, group)
 

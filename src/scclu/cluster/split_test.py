@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import norm
 
 # below this number of cells in the smaller cluster, the dip test has little power
-_FEW_CELLS = 30
+FEW_CELLS = 30
 _N_FOLDS = 5
 
 
@@ -34,7 +34,7 @@ def split_p_value(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int] 
     scores = cross_fitted_scores(first, second)
     if scores is None:
         return 1.0
-    return separation_p_value(*scores, sizes) if min(sizes) < _FEW_CELLS else dip_p_value(*scores)
+    return separation_p_value(*scores, sizes) if min(sizes) < FEW_CELLS else dip_p_value(*scores)
 
 
 def cross_fitted_scores(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +37,14 @@ class _Unbreakable:
         return getattr(self._stream, name)
 
 
+def progress_bar(
+    n_steps: int | None, description: str, steps: Iterable[Any] | None = None, *, disable: bool = False
+) -> tqdm:
+    """Progress bar on standard error, if there is one; iterates over `steps`."""
+    file = None if sys.stderr is None else _Unbreakable(sys.stderr)  # services and pythonw have none
+    return tqdm(steps, total=n_steps, desc=description, file=file, disable=disable or file is None)
+
+
 class StderrProgressBar(ProgressBar):
     """The progress bar of scvi-tools, written to standard error if there is one."""
 
@@ -44,9 +52,7 @@ class StderrProgressBar(ProgressBar):
 
     def init_train_tqdm(self, trainer: pl.Trainer) -> tqdm:
         """Create a progress bar with one step per epoch."""
-        file = None if sys.stderr is None else _Unbreakable(sys.stderr)
-        disable = self.is_disabled or file is None  # services and pythonw have no standard error
-        return tqdm(total=trainer.max_epochs, desc=self.description, file=file, disable=disable)
+        return progress_bar(trainer.max_epochs, self.description, disable=self.is_disabled)
 
     def on_exception(self, trainer: pl.Trainer, plan: pl.LightningModule, exception: BaseException) -> None:
         """Close the progress bar."""

@@ -9,6 +9,7 @@ from scclu.pl._palette import palette
 from scclu.pl._similarity import similarity
 from scclu.pl._snapshot_metrics import snapshot_metrics
 from scclu.pl._snapshots import snapshots
+from scclu.pl._stability import stability
 from scclu.pl._top_markers import top_markers
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "similarity",
     "snapshot_metrics",
     "snapshots",
+    "stability",
     "top_markers",
 ]
 

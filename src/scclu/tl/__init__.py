@@ -10,6 +10,8 @@ from scclu.tl._cut_tree import cut_tree
 from scclu.tl._fit_classifier import fit_classifier
 from scclu.tl._map_cells import map_cells
 from scclu.tl._scsiameseclu import scsiameseclu
+from scclu.tl._stability import stability
+from scclu.tl._test_clusters import test_clusters
 
 __all__ = [
     "align_labels",
@@ -22,6 +24,8 @@ __all__ = [
     "fit_classifier",
     "map_cells",
     "scsiameseclu",
+    "stability",
+    "test_clusters",
 ]
 
 
