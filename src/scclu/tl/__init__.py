@@ -8,6 +8,7 @@ from scclu.tl._classify import classify
 from scclu.tl._compare import compare
 from scclu.tl._cut_tree import cut_tree
 from scclu.tl._fit_classifier import fit_classifier
+from scclu.tl._rank_splits import rank_splits
 from scclu.tl._scsiameseclu import scsiameseclu
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "compare",
     "cut_tree",
     "fit_classifier",
+    "rank_splits",
     "scsiameseclu",
 ]
