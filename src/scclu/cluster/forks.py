@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from scclu._checks import check_adata, listed
+from scclu._checks import check_adata, check_number, listed
+from scclu._labels import read_labels
+from scclu.cluster.numbering import by_size
 from scclu.cluster.tree import MergeTree
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ class Fork(NamedTuple):
     number
         Number of clusters that are left before the merge is undone; 1 is the root.
     first, second
-        Clusters on the two sides, from the top of a drawing to its bottom. The side with the lowest cluster is first.
+        Clusters on the two sides, in an order in which no branches cross. The side with the largest fine cluster is
+        first, in all cuts.
     height
         Height of the merge.
     p
@@ -104,14 +108,43 @@ def branches_of(tree: MergeTree, fine: np.ndarray, clusters: np.ndarray) -> dict
 def forks_between(tree: MergeTree, branches: Mapping[int, int]) -> list[Fork]:
     """Merges above the branches that have clusters, the root first; one less than there are branches."""
     below: dict[int, tuple[int, ...]] = {node: (cluster,) for node, cluster in branches.items()}
+    lowest = list(range(tree.n_fine))  # fine cluster below each node
     found = []
     for step, sides in enumerate(tree.children.tolist()):
         node = tree.n_fine + step
+        lowest.append(min(lowest[side] for side in sides))
         if node in branches:
             continue
-        first, second = sorted((below.get(side, ()) for side in sides), key=lambda side: min(side, default=np.inf))
+        first, second = (below.get(side, ()) for side in sorted(sides, key=lowest.__getitem__))
         below[node] = first + second
-        if second:
+        if first and second:
             number = tree.n_fine - 1 - step
             found.append(Fork(number, first, second, float(tree.height[step]), float(tree.p[step])))
     return found[::-1]
+
+
+def clusters_of_cut(adata: AnnData, key: str, n_clusters: int | None) -> tuple[pd.Categorical, str]:
+    """Clusters of a cut as :func:`scclu.tl.cut_tree` names them, and their column in ``adata.obs``.
+
+    Parameters
+    ----------
+    adata, key
+        Annotated data, and the key of a clustering with a tree.
+    n_clusters
+        Number of clusters; None for those in ``adata.obs[key]``.
+
+    Returns
+    -------
+    The clusters in the column; if there is no such column, the branches of the cut, the largest of which is ``"0"``.
+    """
+    tree, fine = stored_tree(adata, key)
+    stored = read_labels(adata, key, argument="key")
+    if n_clusters is None or check_number("n_clusters", n_clusters, integer=True, low=1, high=tree.n_fine) == len(
+        stored.categories
+    ):
+        return stored, key
+    column = f"{key}_{n_clusters}"
+    if column in adata.obs:
+        return read_labels(adata, column, argument="key"), column
+    labels = by_size(tree.cut(n_clusters)[fine])
+    return pd.Categorical(labels.astype(str), categories=[str(each) for each in range(n_clusters)]), column
