@@ -55,7 +55,12 @@ def clustered(n_clusters: int = 3, *, n_types: int | None = None, key: str = "ci
     }
     k = np.arange(2, n_clusters + 3)
     table = pd.DataFrame({"k": k, "stability": 1 / k, "stability_sd": 0.1, "silhouette": 0.3 - k / 200})
-    adata.uns["choose_n_clusters"] = {"k": n_clusters, "leiden_k": 3, "table": table, "params": {}}
+    adata.uns["choose_n_clusters"] = {
+        "k": n_clusters,
+        "leiden_k": 3,
+        "table": table,
+        "params": {"leiden_range": np.array([3, n_clusters + 1])},
+    }
     _add_tree(adata, key, codes, centers)
     return adata
 

@@ -25,6 +25,8 @@ FIGURES = {
     "marker_overlap": partial(scclu.pl.marker_overlap, key="annotation"),
     "top_markers": partial(scclu.pl.top_markers, key="cicl"),
     "choose_n_clusters": scclu.pl.choose_n_clusters,
+    "resolutions": partial(scclu.pl.resolutions, key="cicl"),
+    "tree": partial(scclu.pl.tree, key="cicl", show_fine=True),
     "cluster_sizes": partial(scclu.pl.cluster_sizes, key="cicl"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,10 +102,9 @@ def choose_n_clusters(
                 zorder=0,
                 label=f"Leiden: {int(leiden)}",
             )
-    shaded = _shade(upper, lower, adata.uns[key].get("params"), table["k"])
-    handles = [*upper.get_legend_handles_labels()[0][1:], line, *shaded]
+    _shade((upper, lower), adata.uns[key].get("params"), table["k"])
     upper.legend(
-        handles=handles,
+        handles=[*upper.get_legend_handles_labels()[0][1:], line],
         loc="lower center",
         bbox_to_anchor=(0.5, 1.01),
         ncols=3,
@@ -123,18 +122,17 @@ def _draw(ax: Axes, k: pd.Series, score: pd.Series, name: str, color: str) -> No
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _shade(upper: Axes, lower: Axes, params: Any, k: pd.Series) -> list[Any]:
-    """Shade the numbers of clusters outside the bounds of the search, if they are stored; returns the legend's entry."""
+def _shade(panels: Sequence[Axes], params: Any, k: pd.Series) -> None:
+    """Shade the numbers of clusters outside the bounds of the search, if these are stored."""
     bounds = params.get("leiden_range") if isinstance(params, Mapping) else None
     if bounds is None:
-        return []
-    first, last = k.min(), k.max()
-    start, stop = np.clip(np.asarray(bounds, dtype=float), first, last)
-    shaded = []
-    for panel in (upper, lower):
-        panel.set_xlim(first - 0.5, last + 0.5)
-        for low, high in ((first - 0.5, start - 0.5), (stop + 0.5, last + 0.5)):
+        return
+    first, last = k.min() - 0.5, k.max() + 0.5
+    start, stop = np.clip(np.asarray(bounds, dtype=float), k.min(), k.max())
+    for panel in panels:
+        label: str | None = f"outside of {start:.0f} to {stop:.0f}"
+        panel.set_xlim(first, last)
+        for low, high in ((first, start - 0.5), (stop + 0.5, last)):
             if low < high:
-                label = f"not in {start:.0f} to {stop:.0f}"
-                shaded.append(panel.axvspan(low, high, color="#000000", alpha=0.1, linewidth=0, zorder=0, label=label))
-    return shaded[:1]
+                panel.axvspan(low, high, color="black", alpha=0.1, linewidth=0, zorder=0, label=label)
+                label = None

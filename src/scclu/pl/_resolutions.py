@@ -31,7 +31,7 @@ _SWEEPS = 4
 
 
 class _Column(NamedTuple):
-    """The drawing of a clustering: names of the clusters, their order, upper ends and heights in inches, and colours."""
+    """The drawing of a clustering: names of the clusters, their order, upper ends and heights in inches, colours."""
 
     names: list[str]
     order: np.ndarray
@@ -64,8 +64,8 @@ def resolutions(
         one clustering with a tree (:func:`~scclu.tl.cicl`, :func:`~scclu.tl.scsiameseclu`), which is cut into each of
         `n_clusters`.
     n_clusters
-        Numbers of clusters for a tree; if None, 2, 4, 8, ... below the number of clusters in ``adata.obs[key]``, and
-        this number. The clusters are those of ``adata.obs[key]`` and ``adata.obs[f"{key}_{n_clusters}"]`` where
+        Numbers of clusters for a tree; if None, the number of clusters in ``adata.obs[key]``, half of it, a quarter of
+        it, ... down to 2. The clusters are those of ``adata.obs[key]`` and ``adata.obs[f"{key}_{n_clusters}"]`` where
         :func:`scclu.tl.cut_tree` or the clustering has stored that number, and otherwise branches of the tree.
     ax
         Matplotlib axes to draw in; a new figure is made if None.
@@ -125,8 +125,10 @@ def _clusterings(
         return [(name, read_labels(adata, name, argument="key")) for name in key]
     stored_tree(adata, key)
     if n_clusters is None:
-        most = len(read_labels(adata, key, argument="key").categories)
-        n_clusters = [*(2**power for power in range(1, most.bit_length()) if 2**power < most), most]
+        n_clusters = [len(read_labels(adata, key, argument="key").categories)]
+        fewest = min(2, max(1, n_clusters[0] - 1))
+        while n_clusters[0] > fewest:
+            n_clusters.insert(0, (n_clusters[0] + 1) // 2)
     if isinstance(n_clusters, int) or len(n_clusters) < 2:
         raise ValueError(f"n_clusters must be at least two numbers of clusters, but {n_clusters!r} was passed.")
     return [clusters_of_cut(adata, key, number)[::-1] for number in n_clusters]

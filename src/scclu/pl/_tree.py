@@ -139,15 +139,18 @@ def _genes(adata: AnnData, key: str, splits_key: str, n_genes: int) -> dict[int,
             f"adata.uns[{splits_key!r}] ranks the forks of {ranked!r}, but key={key!r} was passed. "
             f"Run scclu.tl.rank_splits(adata, {key!r})."
         )
-    words: dict[int, list[str]] = {}
-    for (fork, _), rows in table.groupby(["fork", "side"], sort=False):
-        words.setdefault(int(fork), []).append(" ".join(rows["gene"].iloc[:n_genes]))
-    return {fork: f"{fork}   ↑ {sides[0]}   ↓ {sides[-1]}" for fork, sides in words.items()}
+    texts = {}
+    for fork in table["fork"].unique().tolist():
+        rows = table[table["fork"] == fork]
+        sides = [" ".join(rows["gene"][rows["side"] == side][:n_genes]) for side in rows["side"].unique()]
+        # no gene may be higher on one of the sides
+        texts[int(fork)] = f"{fork}   ↑ {sides[0]}   ↓ {sides[1]}" if len(sides) == 2 else f"{fork}   {sides[0]}"
+    return texts
 
 
 def _places(forks: Sequence[Fork], order: Sequence[int], cut: float, step: float) -> dict[tuple[int, ...], _Point]:
     """Coordinates of the leaves and forks, which are given by the clusters below them."""
-    places = {(cluster,): (cut, float(row)) for row, cluster in enumerate(order)}
+    places: dict[tuple[int, ...], _Point] = {(cluster,): (cut, float(row)) for row, cluster in enumerate(order)}
     for fork in reversed(forks):
         (x_first, y_first), (x_second, y_second) = places[fork.first], places[fork.second]
         x = max(fork.height, x_first + step, x_second + step)
@@ -159,7 +162,8 @@ def _draw(
     ax: Axes, forks: Sequence[Fork], places: Mapping[tuple[int, ...], _Point], cut: float, colors: Sequence[str]
 ) -> None:
     """Draw the branches; those of single clusters in their colours."""
-    dark, colored = [], []
+    dark: list[list[_Point]] = []
+    colored: list[list[_Point]] = []
     for fork in forks:
         x = places[fork.first + fork.second][0]
         sides = [(side, *places[side]) for side in (fork.first, fork.second)]
