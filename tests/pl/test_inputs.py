@@ -127,6 +127,7 @@ BAD = {
     "too many clusters": ("resolutions", None, {"n_clusters": [2, 99]}, ValueError, "at most 6, but 99"),
     "one number": ("resolutions", None, {"n_clusters": 3}, ValueError, "at least two numbers.*but 3"),
     "one clustering": ("resolutions", None, {"key": ["cicl"]}, ValueError, "at least two columns"),
+    "no name": ("resolutions", None, {"key": 3}, ValueError, "at least two columns.*but 3"),
     "two clusterings": (
         "resolutions",
         None,

@@ -119,8 +119,8 @@ def _clusterings(
     """Names and clusters of the columns."""
     if not isinstance(key, str):
         if n_clusters is not None:
-            raise ValueError(f"n_clusters cuts one tree, but the clusterings {list(key)} were passed. Pass one key.")
-        if len(key) < 2:
+            raise ValueError(f"n_clusters cuts one tree, but the clusterings {key!r} were passed. Pass one key.")
+        if not np.iterable(key) or len(key) < 2:
             raise ValueError(f"key must name at least two columns of adata.obs, or one tree, but {key!r} was passed.")
         return [(name, read_labels(adata, name, argument="key")) for name in key]
     stored_tree(adata, key)
@@ -129,7 +129,7 @@ def _clusterings(
         fewest = min(2, max(1, n_clusters[0] - 1))
         while n_clusters[0] > fewest:
             n_clusters.insert(0, (n_clusters[0] + 1) // 2)
-    if isinstance(n_clusters, int) or len(n_clusters) < 2:
+    if not np.iterable(n_clusters) or len(n_clusters) < 2:
         raise ValueError(f"n_clusters must be at least two numbers of clusters, but {n_clusters!r} was passed.")
     return [clusters_of_cut(adata, key, number)[::-1] for number in n_clusters]
 
