@@ -30,9 +30,9 @@ def choose_n_clusters(
 ) -> Any:
     """Plot stability and silhouette against the number of clusters.
 
-    The estimated number of clusters has the highest product of stability and silhouette, a dashed line, among those
-    between the bounds of the search. What is outside of the bounds is shaded. Vertical lines mark the estimated number
-    and the number of Leiden communities at resolution 1.
+    The estimated number of clusters has the highest product of stability and silhouette, a dash-dotted line, among
+    those between the bounds of the search. What is outside of the bounds is shaded. Vertical lines mark the estimated
+    number and the number of Leiden communities at resolution 1.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def choose_n_clusters(
     _draw(lower, table["k"], table["silhouette"], "silhouette", orange)
     product = table["stability"].clip(lower=0) * table["silhouette"].clip(lower=0)
     (line,) = lower.plot(
-        table["k"], product, color="black", linestyle="--", linewidth=1, label="stability × silhouette"
+        table["k"], product, color="black", linestyle="-.", linewidth=1, label="stability × silhouette"
     )
     upper.sharex(lower)
     upper.tick_params(labelbottom=False)
