@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 from matplotlib.text import Text
+from scipy.cluster.hierarchy import average
+from scipy.spatial.distance import pdist
 
 from conftest import simulated_counts
 
@@ -56,8 +58,33 @@ def clustered(n_clusters: int = 3, *, n_types: int | None = None, key: str = "ci
     adata.uns[f"{key}_stability"] = {"table": stable.assign(jaccard_sd=0.1)}
     k = np.arange(2, n_clusters + 3)
     table = pd.DataFrame({"k": k, "stability": 1 / k, "stability_sd": 0.1, "silhouette": 0.3 - k / 200})
-    adata.uns["choose_n_clusters"] = {"k": n_clusters, "leiden_k": 3, "table": table}
+    adata.uns["choose_n_clusters"] = {
+        "k": n_clusters,
+        "leiden_k": 3,
+        "table": table,
+        "params": {"leiden_range": np.array([3, n_clusters + 1])},
+    }
+    _add_tree(adata, key, codes, centers)
     return adata
+
+
+def _add_tree(adata, key: str, codes: np.ndarray, centers: np.ndarray) -> None:
+    """A tree of two fine clusters in each cluster, and of the clusters by the distance of their centers."""
+    n_clusters = len(centers)
+    rank = np.argsort(np.argsort(codes, kind="stable"))
+    first = np.searchsorted(np.sort(codes), codes)
+    fine = 2 * codes + (rank - first) % 2
+    merges = average(pdist(centers))
+    below = 2 * np.arange(n_clusters)[:, None] + np.arange(2)
+    children = np.vstack((below, merges[:, :2].astype(int) + 2 * n_clusters))
+    size = np.concatenate((np.bincount(codes), merges[:, 3])).astype(int)
+    height = np.concatenate((np.linspace(0.5, 1, n_clusters), 1 + merges[:, 2] / merges[-1, 2]))
+    # the number of cells of a merge of clusters, instead of the number of clusters
+    for step in range(n_clusters, len(children)):
+        size[step] = size[children[step] - 2 * n_clusters].sum()
+    p = np.where(np.arange(len(children)) % 4 == 0, 0.4, 1e-9)
+    adata.obs[f"{key}_fine"] = pd.Categorical(fine.astype(str))
+    adata.uns[key]["tree"] = {"children": children, "height": height, "size": size, "p": p}
 
 
 def texts(figure):

@@ -27,6 +27,8 @@ FIGURES = {
     "top_markers": partial(scclu.pl.top_markers, key="cicl"),
     "top_markers_tree": partial(scclu.pl.top_markers, key="cicl", dendrogram=True),
     "choose_n_clusters": scclu.pl.choose_n_clusters,
+    "resolutions": partial(scclu.pl.resolutions, key="cicl"),
+    "tree": partial(scclu.pl.tree, key="cicl", show_fine=True),
     "cluster_sizes": partial(scclu.pl.cluster_sizes, key="cicl"),
     "stability": partial(scclu.pl.stability, key="cicl"),
 }

@@ -120,6 +120,32 @@ BAD = {
     "group": ("top_markers", None, {"groups": ["0", "9"]}, ValueError, "one of '0', '1', '2', but '9'"),
     "symbols": ("top_markers", None, {"gene_symbols": "name"}, ValueError, "'name' was passed. There are: none"),
     "no metric": ("snapshot_metrics", None, {"metrics": []}, ValueError, "at least one of 'ari'"),
+    "no tree": ("tree", _drop("uns", "cicl", "tree"), {}, ValueError, "no tree. Call scclu.tl.cicl"),
+    "no tree 2": ("resolutions", _drop("uns", "cicl", "tree"), {}, ValueError, "no tree. Call scclu.tl.cicl"),
+    "no fine clusters": ("tree", _drop("obs", "cicl_fine"), {}, ValueError, r"needs adata.obs\['cicl_fine'\]"),
+    "no leaf": ("tree", None, {"n_clusters": 0}, ValueError, "n_clusters must be at least 1 and at most 6, but 0"),
+    "half a leaf": ("tree", None, {"n_clusters": 2.5}, TypeError, "n_clusters must be a whole number, but 2.5"),
+    "alpha": ("tree", None, {"alpha": 1}, ValueError, "alpha must be above 0 and below 1, but 1"),
+    "no ranking": ("tree", None, {"splits_key": "x"}, ValueError, "no 'x'.*Run scclu.tl.rank_splits"),
+    "a ranking of another kind": ("tree", None, {"splits_key": "annotation"}, ValueError, "no 'table'"),
+    "too many clusters": ("resolutions", None, {"n_clusters": [2, 99]}, ValueError, "at most 6, but 99"),
+    "one number": ("resolutions", None, {"n_clusters": 3}, ValueError, "at least two numbers.*but 3"),
+    "one clustering": ("resolutions", None, {"key": ["cicl"]}, ValueError, "at least two columns"),
+    "no name": ("resolutions", None, {"key": 3}, ValueError, "at least two columns.*but 3"),
+    "two clusterings": (
+        "resolutions",
+        None,
+        {"key": ["cicl", "cell_type"], "n_clusters": [2, 3]},
+        ValueError,
+        "cuts one tree",
+    ),
+    "no clustering": (
+        "resolutions",
+        None,
+        {"key": ["cicl", "x"]},
+        ValueError,
+        "column of adata.obs, but 'x'.*There are",
+    ),
     "one cluster": ("top_markers", _set("obs", "cicl", lambda a: "0"), {}, ValueError, "at least two clusters"),
 }
 ARGUMENTS = {
@@ -313,7 +339,28 @@ def test_choice_with_k_as_the_index():
     adata.uns["choose_n_clusters"]["table"] = adata.uns["choose_n_clusters"]["table"].set_index("k")
     del adata.uns["choose_n_clusters"]["leiden_k"]
     upper, _ = scclu.pl.choose_n_clusters(adata, show=False)
-    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["± 1 standard deviation", "chosen: 3"]
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == [
+        "± 1 standard deviation",
+        "chosen: 3",
+        "outside of 3 to 4",
+        "stability × silhouette",
+    ]
+
+
+def test_the_choice_is_the_best_between_the_bounds():
+    adata = clustered()
+    table = pd.DataFrame({"k": range(2, 9), "stability": [1.0, 0.9, 0.5, 0.8, 0.7, 0.6, 0.9], "stability_sd": 0.1})
+    table["silhouette"] = [0.9, 0.5, 0.4, 0.5, 0.5, -0.1, 0.9]
+    params = {"leiden_range": np.array([4, 7])}
+    adata.uns["choose_n_clusters"] = {"k": 5, "table": table, "params": params}
+    for panel in scclu.pl.choose_n_clusters(adata, show=False):
+        assert [(box.get_x(), box.get_x() + box.get_width()) for box in panel.patches] == [(1.5, 3.5), (7.5, 8.5)]
+    k, product = panel.lines[1].get_data()
+    np.testing.assert_allclose(product, [0.9, 0.45, 0.2, 0.4, 0.35, 0, 0.81])
+    inside = (k > 3.5) & (k < 7.5)
+    assert k[inside][product[inside].argmax()] == 5
+    del adata.uns["choose_n_clusters"]["params"]
+    assert not any(panel.patches for panel in scclu.pl.choose_n_clusters(adata, show=False))
 
 
 @pytest.mark.parametrize("low", [0.0, -1.0])

@@ -48,3 +48,35 @@ def rank_genes(matrix: Matrix, names: np.ndarray, labels: pd.Categorical, n_gene
         )
     table = work.uns["ranking"]
     return {name: pd.Series(table["scores"][code], table["names"][code]) for code, name in groups.items()}
+
+
+def rank_sides(matrix: Matrix, names: np.ndarray, second: np.ndarray, n_genes: int, method: str) -> list[pd.DataFrame]:
+    """Rank the genes of two groups of cells against each other by :func:`scanpy.tl.rank_genes_groups`.
+
+    Parameters
+    ----------
+    matrix
+        Log-normalised values, ``(n_cells, n_genes)``.
+    names
+        Names of the genes, ``(n_genes,)``.
+    second
+        Whether a cell is in the second group, ``(n_cells,)`` bool; both groups have at least two cells.
+    n_genes
+        Number of genes per group.
+    method
+        Test, as in scanpy.
+
+    Returns
+    -------
+    For each of the groups the leading genes among those that are higher in it, best first: ``"gene"``, ``"score"``,
+    ``"logfoldchange"`` and ``"p_adjusted"``.
+    """
+    work = AnnData(matrix, var=pd.DataFrame(index=pd.Index(names, dtype=object)))
+    work.obs["side"] = pd.Categorical(second.astype(int).astype(str))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        sc.tl.rank_genes_groups(work, "side", n_genes=n_genes, method=method, use_raw=False, key_added="ranking")
+    table = work.uns["ranking"]
+    fields = {"gene": "names", "score": "scores", "logfoldchange": "logfoldchanges", "p_adjusted": "pvals_adj"}
+    sides = [pd.DataFrame({column: table[field][side] for column, field in fields.items()}) for side in ("0", "1")]
+    return [side[side["score"] > 0] for side in sides]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,9 @@ def choose_n_clusters(
 ) -> Any:
     """Plot stability and silhouette against the number of clusters.
 
-    Vertical lines mark the estimated number of clusters and the number of Leiden communities at resolution 1.
+    The estimated number of clusters has the highest product of stability and silhouette, a dash-dotted line, among
+    those between the bounds of the search. What is outside of the bounds is shaded. Vertical lines mark the estimated
+    number and the number of Leiden communities at resolution 1.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ def choose_n_clusters(
         Annotated data after :func:`scclu.tl.choose_n_clusters`.
     key
         Key of ``adata.uns`` with the results: ``"k"``, ``"table"`` with the columns ``"k"``, ``"stability"``,
-        ``"stability_sd"`` and ``"silhouette"``, and optionally ``"leiden_k"``.
+        ``"stability_sd"`` and ``"silhouette"``, and optionally ``"leiden_k"`` and the bounds in
+        ``"params"``.
     ax
         Matplotlib axes whose place the plot takes; a new figure is made if None.
     show
@@ -80,6 +84,10 @@ def choose_n_clusters(
     low, high = (table["stability"] + sign * table["stability_sd"] for sign in (-1, 1))
     upper.fill_between(table["k"], low, high, color=blue, alpha=0.2, linewidth=0, label="± 1 standard deviation")
     _draw(lower, table["k"], table["silhouette"], "silhouette", orange)
+    product = table["stability"].clip(lower=0) * table["silhouette"].clip(lower=0)
+    (line,) = lower.plot(
+        table["k"], product, color="black", linestyle="-.", linewidth=1, label="stability × silhouette"
+    )
     upper.sharex(lower)
     upper.tick_params(labelbottom=False)
     lower.set_xlabel("number of clusters k")
@@ -94,9 +102,9 @@ def choose_n_clusters(
                 zorder=0,
                 label=f"Leiden: {int(leiden)}",
             )
-    handles = {line.get_label(): line for line in upper.get_legend_handles_labels()[0]}
+    _shade((upper, lower), adata.uns[key].get("params"), table["k"])
     upper.legend(
-        handles=list(handles.values())[1:],
+        handles=[*upper.get_legend_handles_labels()[0][1:], line],
         loc="lower center",
         bbox_to_anchor=(0.5, 1.01),
         ncols=3,
@@ -112,3 +120,19 @@ def _draw(ax: Axes, k: pd.Series, score: pd.Series, name: str, color: str) -> No
     ax.set_ylabel(name)
     whole_ticks(ax)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _shade(panels: Sequence[Axes], params: Any, k: pd.Series) -> None:
+    """Shade the numbers of clusters outside the bounds of the search, if these are stored."""
+    bounds = params.get("leiden_range") if isinstance(params, Mapping) else None
+    if bounds is None:
+        return
+    first, last = k.min() - 0.5, k.max() + 0.5
+    start, stop = np.clip(np.asarray(bounds, dtype=float), k.min(), k.max())
+    for panel in panels:
+        label: str | None = f"outside of {start:.0f} to {stop:.0f}"
+        panel.set_xlim(first, last)
+        for low, high in ((first, start - 0.5), (stop + 0.5, last)):
+            if low < high:
+                panel.axvspan(low, high, color="black", alpha=0.1, linewidth=0, zorder=0, label=label)
+                label = None

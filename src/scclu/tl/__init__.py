@@ -9,6 +9,7 @@ from scclu.tl._compare import compare
 from scclu.tl._cut_tree import cut_tree
 from scclu.tl._fit_classifier import fit_classifier
 from scclu.tl._map_cells import map_cells
+from scclu.tl._rank_splits import rank_splits
 from scclu.tl._scsiameseclu import scsiameseclu
 from scclu.tl._stability import stability
 from scclu.tl._test_clusters import test_clusters
@@ -23,6 +24,7 @@ __all__ = [
     "cut_tree",
     "fit_classifier",
     "map_cells",
+    "rank_splits",
     "scsiameseclu",
     "stability",
     "test_clusters",

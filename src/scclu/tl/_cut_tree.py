@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from scclu._checks import check_adata, check_key, check_number
+from scclu._checks import check_key, check_number
+from scclu.cluster.forks import stored_tree
 from scclu.cluster.head import head_of_cut
-from scclu.cluster.tree import MergeTree
 from scclu.methods._clusters import assigned
 from scclu.tl._write import write_results
 
@@ -74,8 +74,10 @@ def cut_tree(
     >>> adata.obs["cicl_5"].nunique()
     5
     """
-    check_adata(adata)
-    tree, fine, embedding = stored_tree(adata, key)
+    tree, fine = stored_tree(adata, key)
+    if f"X_{key}" not in adata.obsm:
+        raise ValueError(f"A cut of the tree in adata.uns[{key!r}] needs adata.obsm['X_{key}'] as well.")
+    embedding = np.asarray(adata.obsm[f"X_{key}"], dtype=np.float32)
     if (n_clusters is None) == (resolution is None):
         raise ValueError(
             f"Pass n_clusters or resolution, one of them, but n_clusters={n_clusters!r} and resolution={resolution!r} "
@@ -103,33 +105,3 @@ def cut_tree(
     )
     logger.info("Wrote obs[%r], obs['%s_confidence'] and uns[%r].", key_added, key_added, key_added)
     return adata if copy else None
-
-
-def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray, np.ndarray]:
-    """Tree, fine cluster of each cell and embedding that a clustering tool stored under `key`.
-
-    Raises
-    ------
-    ValueError
-        If one of them is missing, or they do not fit each other.
-    """
-    results: Any = adata.uns.get(key)
-    parts = (f"obs[{key + '_fine'!r}]", f"obsm[{'X_' + key!r}]")
-    if not hasattr(results, "get") or results.get("tree") is None:
-        raise ValueError(
-            f"adata.uns[{key!r}] has no tree. Call scclu.tl.cicl(adata, key_added={key!r}) or "
-            'scclu.tl.scsiameseclu first, with cluster_method="tree".'
-        )
-    if f"{key}_fine" not in adata.obs or f"X_{key}" not in adata.obsm:
-        raise ValueError(
-            f"A cut of the tree in adata.uns[{key!r}] needs adata.{parts[0]} and adata.{parts[1]} as well."
-        )
-    values = results["tree"]
-    tree = MergeTree(*(np.asarray(values[name]) for name in ("children", "height", "size", "p")))
-    fine = adata.obs[f"{key}_fine"].astype(int).to_numpy()
-    if not np.array_equal(np.unique(fine), np.arange(tree.n_fine)):
-        raise ValueError(
-            f"adata.{parts[0]} does not have the {tree.n_fine} fine clusters of the tree in adata.uns[{key!r}]: "
-            "cells were removed after clustering. Cluster again."
-        )
-    return tree, fine, np.asarray(adata.obsm[f"X_{key}"], dtype=np.float32)
