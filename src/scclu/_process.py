@@ -112,7 +112,12 @@ def _silence_loggers() -> Callable[[], Any]:
     levels = [logger.level for logger in loggers]
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(max(level, logging.WARNING))
-    return lambda: [logger.setLevel(level) for logger, level in zip(loggers, levels, strict=True)]
+
+    def undo() -> None:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+    return undo
 
 
 quiet_loggers = SharedSetting(_silence_loggers)

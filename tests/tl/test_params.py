@@ -28,6 +28,7 @@ def test_none_is_null_and_runtime_is_apart(tmp_path, no_training, form):
         assert not {"adata", "copy", "return_model", "model_kwargs"} & {*params, *runtime}
 
 
+@pytest.mark.filterwarnings("ignore:.*clusters are empty:UserWarning")  # of a network that is not trained
 def test_lists_and_none_of_the_other_method(tmp_path, no_training):
     adata = simulated_counts()
     scclu.tl.scsiameseclu(adata, 3, **QUICK_SIAMESE)
