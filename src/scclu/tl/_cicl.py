@@ -19,6 +19,7 @@ def cicl(
     *,
     layer: str | None = None,
     use_rep: str | None = None,
+    batch_key: str | None = None,
     preset: Literal["default", "paper"] = "default",
     alpha: float = ALPHA,
     min_cluster_size: int = MIN_CLUSTER_SIZE,
@@ -41,7 +42,7 @@ def cicl(
     """Cluster cells by cluster-aware iterative contrastive learning.
 
     The same as :meth:`CICL.setup_anndata <scclu.model.CICL.setup_anndata>`, :class:`~scclu.model.CICL`,
-    :meth:`~scclu.model.CICL.train` and writing the results. No column of ``adata.obs`` is read.
+    :meth:`~scclu.model.CICL.train` and writing the results. No column of ``adata.obs`` is read but `batch_key`.
 
     Parameters
     ----------
@@ -54,6 +55,9 @@ def cicl(
         Key of ``adata.layers`` to use instead of ``X``.
     use_rep
         Key of ``adata.obsm`` to use instead of genes.
+    batch_key
+        Column of ``adata.obs`` with the batch of each cell (sample, donor, protocol). Its effect is removed from the
+        embedding, clusters are compared within batches, and the composition of each cluster is stored.
     preset
         Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
     alpha
@@ -94,6 +98,8 @@ def cicl(
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
         ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
+        With `batch_key` also ``"batches"``, for :func:`scclu.pl.batches`: the names ``"batches"``, ``"counts"``
+        ``(n_clusters, n_batches)``, and ``"table"``, a data frame with the batch that stands out in each cluster.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
@@ -116,6 +122,7 @@ def cicl(
         n_clusters,
         layer=layer,
         use_rep=use_rep,
+        batch_key=batch_key,
         key_added=key_added,
         copy=copy,
         model_kwargs={

@@ -19,6 +19,7 @@ def scsiameseclu(
     *,
     layer: str | None = None,
     use_rep: str | None = None,
+    batch_key: str | None = None,
     counts_layer: str | None = None,
     neighbors_key: str | None = None,
     preset: Literal["default", "paper"] = "default",
@@ -61,6 +62,9 @@ def scsiameseclu(
     neighbors_key
         Key of ``adata.uns``, as written by :func:`scanpy.pp.neighbors`, of a graph to use, without its weights and
         directions; ``None`` builds a graph of nearest neighbours by Pearson correlation.
+    batch_key
+        Column of ``adata.obs`` with the batch of each cell (sample, donor, protocol). Its effect is removed from the
+        embedding, clusters are compared within batches, and the composition of each cluster is stored.
     preset
         Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
     alpha
@@ -101,6 +105,8 @@ def scsiameseclu(
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch of each phase; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
         ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
+        With `batch_key` also ``"batches"``, for :func:`scclu.pl.batches`: the names ``"batches"``, ``"counts"``
+        ``(n_clusters, n_batches)``, and ``"table"``, a data frame with the batch that stands out in each cluster.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
@@ -123,6 +129,7 @@ def scsiameseclu(
         n_clusters,
         layer=layer,
         use_rep=use_rep,
+        batch_key=batch_key,
         key_added=key_added,
         copy=copy,
         model_kwargs={

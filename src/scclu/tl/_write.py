@@ -18,7 +18,9 @@ from scclu.data.disk import is_on_disk
 from scclu.data.matrix import gene_names, in_memory, select_matrix
 from scclu.data.neighbors import select_neighbors
 from scclu.methods._base import ClusteringModel
+from scclu.methods._batches import read_batches
 from scclu.methods._scvi import release
+from scclu.tl._batch_table import batch_table
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ def model_input(
     *,
     layer: str | None,
     use_rep: str | None,
+    batch_key: str | None = None,
     count_layers: Iterable[str | None] = (),
     neighbors_key: str | None = None,
     on_disk: bool = False,
@@ -117,6 +120,8 @@ def model_input(
         The user's AnnData.
     layer, use_rep
         Matrix that the model reads.
+    batch_key
+        Column of ``adata.obs`` to include.
     count_layers
         Layers that may contain counts, which are included if they exist; ``None`` is ``X``.
     neighbors_key
@@ -128,6 +133,8 @@ def model_input(
     if not (on_disk and is_on_disk(values)):
         values = in_memory(values)
     obs = pd.DataFrame(index=pd.RangeIndex(adata.n_obs).astype(str))
+    if batch_key is not None:
+        obs[batch_key] = read_batches(adata, batch_key)
     layers = {} if layer is None else {layer: values}
     layers |= {
         name: in_memory(adata.layers[name]) for name in count_layers if name is not None and name in adata.layers
@@ -154,6 +161,7 @@ def train_model(
     *,
     layer: str | None,
     use_rep: str | None,
+    batch_key: str | None = None,
     key_added: str,
     model_kwargs: Mapping[str, Any],
     train_kwargs: Mapping[str, Any],
@@ -168,7 +176,7 @@ def train_model(
     check_writable(adata, copy=copy)
     check_training(adata, **{name: train_kwargs[name] for name in ("max_epochs", "batch_size", "n_snapshots")})
     neighbors_key = model_kwargs.get("neighbors_key")
-    check_key(key_added, neighbors_key)
+    check_key(key_added, neighbors_key, batch_key)
     if use_rep == f"X_{key_added}":
         raise ValueError(
             f"use_rep must not be {use_rep!r}, which this call writes: what it reads would be lost. "
@@ -178,12 +186,13 @@ def train_model(
         adata,
         layer=layer,
         use_rep=use_rep,
+        batch_key=batch_key,
         count_layers=count_layers,
         neighbors_key=neighbors_key,
         on_disk=cls.reads_blocks,
     )
     try:
-        cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
+        cls.setup_anndata(shell, layer=layer, use_rep=use_rep, batch_key=batch_key)
         model = cls(shell, n_clusters, **model_kwargs)
         model.train(**train_kwargs)
     except BaseException:
@@ -221,6 +230,8 @@ def write_clusters(
         "embedding_id": model.embedding_id,
         "history": h5ad_safe(model.history_),
     }
+    if model.batches_ is not None:
+        about["batches"] = batch_table(labels, model.batches_, n_clusters, list(model._batch_names))
     if model.snapshots_ is not None:
         about["snapshots"] = asdict(model.snapshots_)
     obs: dict[str, Any] = {}
