@@ -13,6 +13,7 @@ import pytest
 from conftest import simulated_counts
 from scclu import __version__, tl
 from scclu.__main__ import main
+from scclu._commands.cluster import _write_to
 
 QUICK = ["--set", "max_epochs=2", "--set", "accelerator=cpu", "--set", "n_hidden=16"]
 
@@ -70,13 +71,13 @@ def test_existing_output_is_replaced_on_demand(given, tmp_path, capsys):
 
 @pytest.mark.parametrize(("error", "code"), [(OSError("No space left on device"), 1), (KeyboardInterrupt(), 130)])
 def test_no_half_file(given, tmp_path, monkeypatch, capsys, error, code):
-    def write(adata, path, **kwargs):
+    def write(path, adata):
         path.write_bytes(b"half")
         raise error
 
     output = tmp_path / "out.h5ad"
     output.write_text("kept")
-    monkeypatch.setattr(ad.AnnData, "write_h5ad", write)
+    monkeypatch.setattr("scclu._commands.cluster._write_to", write)
     assert main(command(given, output, "--overwrite", "--n-clusters", "3")) == code
     said = capsys.readouterr()
     assert "was not written" in said.err.splitlines()[-1] and not said.out
@@ -160,15 +161,15 @@ def test_refused_before_cells_are_clustered(given, tmp_path, capsys, monkeypatch
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_full_disk(given, tmp_path, monkeypatch, capsys, no_training):
     """A file on a full device is not left behind, and the message says why."""
-    write = ad.AnnData.write_h5ad
 
-    def on_full_device(adata, path, **kwargs):
+    def on_full_device(path, adata):
         path.symlink_to("/dev/full")
-        write(adata, path, **kwargs)
+        _write_to(path, adata)
 
-    monkeypatch.setattr(ad.AnnData, "write_h5ad", on_full_device)
+    monkeypatch.setattr("scclu._commands.cluster._write_to", on_full_device)
     assert main(command(given, tmp_path / "out.h5ad", "--n-clusters", "3")) == 1
-    assert "was not written" in capsys.readouterr().err.splitlines()[-1]
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "was not written" in error and "No space left on device" in error
     assert os.listdir(tmp_path) == ["in.h5ad"]
 
 

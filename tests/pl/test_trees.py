@@ -138,6 +138,20 @@ def test_flows_by_hand():
     assert colors[:3] == [colors[3], colors[4], colors[6]]
 
 
+def test_bands_fill_the_bars():
+    adata = clustered(5)
+    adata.obs["mixed"] = np.random.default_rng(0).permutation(adata.obs["cicl"].to_numpy())
+    ax = scclu.pl.resolutions(adata, ["mixed", "cicl"], show=False)
+    paths = [path.vertices for each in ax.collections for path in each.get_paths()]
+    for end, bars in ((0, ax.patches[:5]), (29, ax.patches[5:])):
+        ends = sorted((path[end, 1], path[59 - end, 1]) for path in paths)
+        spans = sorted((bar.get_y(), bar.get_y() + bar.get_height()) for bar in bars)
+        for low, high in spans:
+            inside = [band for band in ends if low - 1e-9 < band[0] < high - 1e-9]
+            # one band below the other, from the upper to the lower end of the bar
+            np.testing.assert_allclose([*(top for top, _ in inside), high], [low, *(below for _, below in inside)])
+
+
 def test_flows_of_cuts_do_not_cross():
     adata = clustered(12)
     ax = scclu.pl.resolutions(adata, "cicl", n_clusters=[2, 5, 9, 16], show=False)

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import redirect_stdout
+from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -221,10 +222,7 @@ def _write(adata: AnnData, output: Path, interruption: Interruption) -> None:
     try:
         unfinished = folder / f"cells{output.suffix}"
         with interruption.raised_once():
-            if output.suffix == ".zarr":
-                adata.write_zarr(unfinished)
-            else:
-                adata.write_h5ad(unfinished, compression="gzip")
+            _write_to(unfinished, adata)
         interruption.check()
         if output.is_dir():  # a directory cannot be replaced in one step
             os.replace(output, folder / "before.zarr")
@@ -232,6 +230,22 @@ def _write(adata: AnnData, output: Path, interruption: Interruption) -> None:
     finally:
         interruption.hold()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_to(path: Path, adata: AnnData) -> None:
+    """Write the cells in the format that the name of the file says."""
+    if path.suffix == ".zarr":
+        adata.write_zarr(path)
+        return
+    import h5py
+    from anndata.io import write_elem
+
+    adata.strings_to_categoricals()
+    # in memory first: HDF5 crashes when the device is full
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
+        write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+    path.write_bytes(content.getbuffer())
 
 
 def _sentence(summary: dict[str, Any], output: Path) -> str:

@@ -23,8 +23,11 @@ def category_colors(adata: AnnData, name: str, n_categories: int) -> list[str]:
     """Colours of the categories of ``adata.obs[name]`` that occur, `n_categories` in number.
 
     They are read from ``adata.uns[f"{name}_colors"]``. If that is missing or incomplete, colours of scclu's palette are
-    stored there, one for each category, as scanpy does; views are left unchanged.
+    stored there, one for each category, as scanpy does; views are left unchanged. Clusters of a cut of a tree need no
+    column.
     """
+    if name not in adata.obs:
+        return palette(n_categories)
     column = adata.obs[name]
     is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
     n_all = len(column.cat.categories) if is_categorical else n_categories
