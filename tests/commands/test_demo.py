@@ -18,7 +18,8 @@ def test_demo(tmp_path, capsys):
     found = adata.obs["cicl"].nunique()
     for words in ("CICL, K found", "PCA + K-means", "PCA + Leiden", f"tree.png: {found} clusters", "half mapped"):
         assert words in printed
-    assert max(map(len, printed.splitlines())) <= 100
+    *report, files = printed.splitlines()
+    assert files.startswith(f"Wrote into {out}") and max(map(len, report)) <= 100
     # tests undo what a high resolution has divided, and merged clusters are found again more often
     assert scclu.metrics.ari(adata.obs["cell_type"], adata.obs["leiden_merged"]) > 0.4
     assert adata.obs["leiden"].nunique() > 15 and adata.obs["leiden_merged"].nunique() < 10

@@ -31,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
     print()
     for finding in demo.findings:
         print(textwrap.fill(finding, width=100, initial_indent="- ", subsequent_indent="  "))
-    print(f"\nWrote {', '.join(path.name for path in demo.files)} into {arguments.out}.")
+    print(f"\nWrote into {arguments.out}: {', '.join(path.name for path in demo.files)}.")
     return 0
