@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 from scclu.methods.scsiameseclu.model import ScSiameseClu
+from scclu.tl._restrict import read_restriction, restricted_key
 from scclu.tl._write import train_model, write_clusters
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def scsiameseclu(
     min_cluster_size: int = MIN_CLUSTER_SIZE,
     max_epochs: int | None = None,
     batch_size: int | None = None,
+    restrict_to: tuple[str, Iterable[str]] | None = None,
     key_added: str = "scsiameseclu",
     random_state: int = 0,
     accelerator: str = "auto",
@@ -43,7 +46,7 @@ def scsiameseclu(
 
     Equivalent to :meth:`ScSiameseClu.setup_anndata <scclu.model.ScSiameseClu.setup_anndata>`,
     :class:`~scclu.model.ScSiameseClu`, :meth:`~scclu.model.ScSiameseClu.train` and writing the results to `adata`. No
-    column of ``adata.obs`` is read.
+    column of ``adata.obs`` is read, except for the one in `restrict_to`.
 
     Parameters
     ----------
@@ -76,8 +79,12 @@ def scsiameseclu(
         As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
     progress_bar
         Show a progress bar during training.
+    restrict_to
+        Column of ``adata.obs`` and a list of its names: only the cells with these names are clustered, anew, as in
+        :func:`scanpy.tl.leiden`. Their clusters are called ``"3,0"``, ``"3,1"``, ... for one name and ``"3-4,0"``, ...
+        for several; the others keep their names. The model is trained on these cells only.
     key_added
-        Key under which the results are stored.
+        Key under which the results are stored; with `restrict_to`, the default is ``"scsiameseclu_R"``.
     random_state
         Random seed; the same seed gives the same clusters on the same machine.
     copy
@@ -110,6 +117,9 @@ def scsiameseclu(
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
 
+    With `restrict_to`, the confidence, the fine cluster and the embedding of the other cells are missing (NaN), because
+    the network has not seen such cells; ``adata.uns[key_added]`` is about the cells that were clustered.
+
     Raises
     ------
     TypeError, ValueError
@@ -123,6 +133,8 @@ def scsiameseclu(
     (700, 15)
     """
     arguments = locals()
+    key = restricted_key(key_added, "scsiameseclu", restrict_to)
+    restriction = read_restriction(adata, restrict_to, key, n_clusters)
     model = train_model(
         ScSiameseClu,
         adata,
@@ -130,7 +142,8 @@ def scsiameseclu(
         layer=layer,
         use_rep=use_rep,
         batch_key=batch_key,
-        key_added=key_added,
+        key_added=key,
+        restriction=restriction,
         copy=copy,
         model_kwargs={
             "preset": preset,
@@ -153,4 +166,4 @@ def scsiameseclu(
         },
         count_layers=() if model_kwargs.get("zinb_weight") == 0 else (None, "counts", counts_layer),
     )
-    return write_clusters(adata, model, key_added, arguments, copy=copy, return_model=return_model)
+    return write_clusters(adata, model, key, arguments, restriction=restriction, copy=copy, return_model=return_model)

@@ -21,6 +21,7 @@ from scclu.methods._base import ClusteringModel
 from scclu.methods._batches import read_batches
 from scclu.methods._scvi import release
 from scclu.tl._batch_table import batch_table
+from scclu.tl._restrict import Restriction, recorded_restriction, renamed, spread
 
 logger = logging.getLogger(__name__)
 
@@ -166,9 +167,13 @@ def train_model(
     model_kwargs: Mapping[str, Any],
     train_kwargs: Mapping[str, Any],
     count_layers: Iterable[str | None] = (),
+    restriction: Restriction | None = None,
     copy: bool = False,
 ) -> ClusteringModel:
-    """Set up, create and train a model, after checking that results can be written as `copy` says."""
+    """Set up, create and train a model, after checking that results can be written as `copy` says.
+
+    The model is trained on the cells of the `restriction`, or on all.
+    """
     allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
@@ -183,7 +188,7 @@ def train_model(
             "Pass another key_added."
         )
     shell = model_input(
-        adata,
+        adata if restriction is None else adata[restriction.cells],
         layer=layer,
         use_rep=use_rep,
         batch_key=batch_key,
@@ -204,7 +209,14 @@ def train_model(
 
 
 def write_clusters(
-    adata: AnnData, model: ClusteringModel, key: str, arguments: Mapping[str, Any], *, copy: bool, return_model: bool
+    adata: AnnData,
+    model: ClusteringModel,
+    key: str,
+    arguments: Mapping[str, Any],
+    *,
+    restriction: Restriction | None,
+    copy: bool,
+    return_model: bool,
 ) -> Any:
     """Write the results of a trained model, and the `arguments` of the tool (its ``locals()``).
 
@@ -221,7 +233,7 @@ def write_clusters(
             release(type(model), model.adata)
     n_clusters = int(labels.max()) + 1
     recorded = {name: value for name, value in arguments.items() if name not in _NOT_RECORDED}
-    recorded |= arguments["model_kwargs"]
+    recorded |= arguments["model_kwargs"] | {"key_added": key, "restrict_to": recorded_restriction(restriction)}
     about = {
         "params": h5ad_safe({name: value for name, value in recorded.items() if name not in _RUNTIME}),
         "runtime": h5ad_safe({name: value for name, value in recorded.items() if name in _RUNTIME}),
@@ -234,16 +246,21 @@ def write_clusters(
         about["batches"] = batch_table(labels, model.batches_, n_clusters, list(model._batch_names))
     if model.snapshots_ is not None:
         about["snapshots"] = asdict(model.snapshots_)
+    cells = None if restriction is None else restriction.cells
     obs: dict[str, Any] = {}
     if model.tree_ is not None and model.fine_ is not None:
         about["tree"] = asdict(model.tree_)
-        obs[f"{key}_fine"] = pd.Categorical(model.fine_.astype(str), categories=_names(model.tree_.n_fine))
-    clusters = pd.Categorical(labels.astype(str), categories=_names(n_clusters))
+        fine = spread(model.fine_.astype(str).astype(object), cells)
+        obs[f"{key}_fine"] = pd.Categorical(fine, categories=_names(model.tree_.n_fine))
+    if restriction is None:
+        clusters = pd.Categorical(labels.astype(str), categories=_names(n_clusters))
+    else:
+        clusters = renamed(restriction.labels, restriction.cells, restriction.names, labels)
     adata = write_results(
         adata,
         copy=copy,
-        obs={key: clusters, f"{key}_confidence": confidence, **obs},
-        obsm={f"X_{key}": embedding},
+        obs={key: clusters, f"{key}_confidence": spread(confidence, cells), **obs},
+        obsm={f"X_{key}": spread(embedding, cells)},
         uns={key: about},
     )
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)
