@@ -54,6 +54,20 @@ def test_equals_the_call_with_these_cells(method):
     assert snapshot(adata) == before
 
 
+def test_batches_of_these_cells():
+    """Batches that the other cells have play no part, and the table has the names in obs."""
+    adata = groups()
+    chosen = (adata.obs["group"] == "3").to_numpy()
+    adata.obs["batch"] = np.where(chosen, adata.obs["batch"].astype(str), "elsewhere")
+    scclu.tl.cicl(adata, 2, restrict_to=("group", ["3"]), batch_key="batch", **QUICK)
+    alone = adata[chosen].copy()
+    scclu.tl.cicl(alone, 2, batch_key="batch", **QUICK)
+    np.testing.assert_array_equal(adata.obsm["X_cicl_R"][chosen], alone.obsm["X_cicl"])
+    ours, theirs = (cells.uns[key]["batches"] for cells, key in ((adata, "cicl_R"), (alone, "cicl")))
+    np.testing.assert_array_equal(ours["counts"], theirs["counts"])
+    assert ours["table"]["cluster"].tolist() == ["3,0", "3,1"] and theirs["table"]["cluster"].tolist() == ["0", "1"]
+
+
 def test_several_names_and_missing_labels():
     adata = groups(("a", "10", "9"))
     adata.obs.loc[adata.obs_names[:7], "group"] = None

@@ -105,6 +105,12 @@ def _prefix(names: Iterable[str]) -> str:
     return f"{'-'.join(names)},"
 
 
+def new_names(names: Iterable[str], new: Iterable[Any]) -> list[str]:
+    """Names of new clusters of the cells that had the given names, as in scanpy."""
+    prefix = _prefix(names)
+    return [prefix + str(each) for each in new]
+
+
 def renamed(labels: pd.Categorical, cells: np.ndarray, names: Iterable[str], new: np.ndarray) -> pd.Categorical:
     """Give new names to the clusters of some cells, as scanpy does; the others keep their labels.
 
@@ -120,7 +126,7 @@ def renamed(labels: pd.Categorical, cells: np.ndarray, names: Iterable[str], new
         Their new clusters, ``(n_cells,)`` int.
     """
     values = np.asarray(labels, dtype=object).copy()
-    values[cells] = [_prefix(names) + str(each) for each in new]
+    values[cells] = new_names(names, new)
     return pd.Categorical(values, categories=natsorted(set(values[pd.notna(values)])))
 
 

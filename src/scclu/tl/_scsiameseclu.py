@@ -46,7 +46,7 @@ def scsiameseclu(
 
     Equivalent to :meth:`ScSiameseClu.setup_anndata <scclu.model.ScSiameseClu.setup_anndata>`,
     :class:`~scclu.model.ScSiameseClu`, :meth:`~scclu.model.ScSiameseClu.train` and writing the results to `adata`. No
-    column of ``adata.obs`` is read, except for the one in `restrict_to`.
+    column of ``adata.obs`` is read but those in `batch_key` and `restrict_to`.
 
     Parameters
     ----------

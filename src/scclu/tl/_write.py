@@ -21,7 +21,7 @@ from scclu.methods._base import ClusteringModel
 from scclu.methods._batches import read_batches
 from scclu.methods._scvi import release
 from scclu.tl._batch_table import batch_table
-from scclu.tl._restrict import Restriction, recorded_restriction, renamed, spread
+from scclu.tl._restrict import Restriction, new_names, recorded_restriction, renamed, spread
 
 logger = logging.getLogger(__name__)
 
@@ -244,6 +244,9 @@ def write_clusters(
     }
     if model.batches_ is not None:
         about["batches"] = batch_table(labels, model.batches_, n_clusters, list(model._batch_names))
+        if restriction is not None:
+            table = about["batches"]["table"]
+            table["cluster"] = new_names(restriction.names, table["cluster"])
     if model.snapshots_ is not None:
         about["snapshots"] = asdict(model.snapshots_)
     cells = None if restriction is None else restriction.cells
