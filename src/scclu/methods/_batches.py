@@ -34,7 +34,7 @@ class BatchMixin:
         self._batches = None if batches is None else batches[order]
 
     @property
-    def batches_(self) -> np.ndarray | None:
+    def _batches_of_cells(self) -> np.ndarray | None:
         """Batch of each training cell, in the order of `adata`, ``(n_cells,)`` int; ``None`` without batches."""
         return None if self._batches is None else self._batches[np.argsort(self._order)]
 

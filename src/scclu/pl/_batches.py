@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scclu._checks import check_adata, check_key
+from scclu._checks import check_adata, check_key, listed
 from scclu._palette import palette
 from scclu.pl._figure import finish, name_items, panels
 
@@ -56,9 +56,10 @@ def batches(
     check_key(key)
     about: Any = adata.uns.get(key)
     if not hasattr(about, "get") or about.get("batches") is None:
+        found = [name for name, value in adata.uns.items() if hasattr(value, "get") and "batches" in value]
         raise ValueError(
-            f"adata.uns[{key!r}] has no batches. Call scclu.tl.cicl(adata, batch_key=..., key_added={key!r}) first, "
-            "with a column of adata.obs that names the batch of each cell."
+            f"key must name a clustering with batches, but {key!r} was passed. There are: {listed(found)}. "
+            "Call scclu.tl.cicl(adata, batch_key=...) with a column of adata.obs that names the batch of each cell."
         )
     names, counts, table = (about["batches"][part] for part in ("batches", "counts", "table"))
     total = np.vstack((counts.sum(axis=0), counts))

@@ -242,8 +242,8 @@ def write_clusters(
         "embedding_id": model.embedding_id,
         "history": h5ad_safe(model.history_),
     }
-    if model.batches_ is not None:
-        about["batches"] = batch_table(labels, model.batches_, n_clusters, list(model._batch_names))
+    if model._batches_of_cells is not None:
+        about["batches"] = batch_table(labels, model._batches_of_cells, n_clusters, list(model._batch_names))
         if restriction is not None:
             table = about["batches"]["table"]
             table["cluster"] = new_names(restriction.names, table["cluster"])
