@@ -16,7 +16,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).parent
 # progress bars of the training are not stored
-PROGRESS = re.compile(r"(Epoch \d+/\d+|Training(: \w+)?): ")
+PROGRESS = re.compile(r"(Epoch \d+/\d+|Training(: \w+)?|Subsamples): ")
 ENVIRONMENT = {
     # show plots, even if a test runner has selected a backend without display
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -85,9 +85,12 @@ def _smaller(picture: str) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Execute and store the notebooks with these names, or all."""
+    """Execute and store the notebooks with these names, or all; those without their dataset are skipped."""
     paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.glob("*.ipynb"))
     for path in paths:
+        if "SCCLU_DATA" in path.read_text(encoding="utf-8") and not os.environ.get("SCCLU_DATA"):
+            print(f"{path.name} is skipped: SCCLU_DATA does not name the folder of its dataset.")
+            continue
         print(path.name, flush=True)
         nbformat.write(execute(path), path)
 
