@@ -70,6 +70,11 @@ def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
     return notebook
 
 
+def needs_data(path: Path) -> bool:
+    """Whether a notebook reads a file from the folder that ``SCCLU_DATA`` names."""
+    return "SCCLU_DATA" in path.read_text(encoding="utf-8")
+
+
 def _is_progress(output: nbformat.NotebookNode) -> bool:
     lines = re.split(r"[\r\n]+", output.get("text", "")) if output.output_type == "stream" else []
     return bool(lines) and all(PROGRESS.match(line) for line in lines if line.strip())
@@ -85,9 +90,12 @@ def _smaller(picture: str) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Execute and store the notebooks with these names, or all."""
+    """Execute and store the notebooks with these names, or all; without ``SCCLU_DATA`` those that need no file."""
     paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.glob("*.ipynb"))
     for path in paths:
+        if needs_data(path) and not os.environ.get("SCCLU_DATA"):
+            print(f"{path.name} is left out: SCCLU_DATA does not name the folder with its data.", flush=True)
+            continue
         print(path.name, flush=True)
         nbformat.write(execute(path), path)
 
