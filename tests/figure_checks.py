@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import average
 from scipy.spatial.distance import pdist
 
 from conftest import simulated_counts
+from scclu.tl._batch_table import batch_table
 
 N_CELLS = 240
 
@@ -56,6 +57,8 @@ def clustered(n_clusters: int = 3, *, n_types: int | None = None, key: str = "ci
     n_cells = np.bincount(codes, minlength=n_clusters)
     stable = pd.DataFrame({"cluster": names, "n_cells": n_cells, "jaccard": rng.beta(5, 2, n_clusters)})
     adata.uns[f"{key}_stability"] = {"table": stable.assign(jaccard_sd=0.1)}
+    names = ["first donor", "second donor", "third donor"]
+    adata.uns[key]["batches"] = batch_table(codes, rng.integers(0, 3, N_CELLS), n_clusters, names)
     k = np.arange(2, n_clusters + 3)
     table = pd.DataFrame({"k": k, "stability": 1 / k, "stability_sd": 0.1, "silhouette": 0.3 - k / 200})
     adata.uns["choose_n_clusters"] = {

@@ -20,6 +20,8 @@ IMPORTED_AS = {
 NOT_IMPORTED = {
     "igraph": "scanpy.tl.leiden(flavor='igraph') imports it, and scanpy does not require it",
 }
+# imported within functions of the benchmark alone
+OPTIONAL = "batch-benchmark"
 
 
 def imported_modules() -> dict[str, set[str]]:
@@ -40,15 +42,16 @@ def imported_modules() -> dict[str, set[str]]:
     return found
 
 
-def declared_modules() -> dict[str, str]:
-    """Modules of the declared dependencies, with the names of their packages."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    packages = [re.match(r"[\w.-]+", requirement)[0].lower() for requirement in project["dependencies"]]
+def declared_modules(group: str | None = None) -> dict[str, str]:
+    """Modules of the declared dependencies, or of those in a group, with the names of their packages."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    requirements = declared["dependency-groups"][group] if group else declared["project"]["dependencies"]
+    packages = [re.match(r"[\w.-]+", requirement)[0].lower() for requirement in requirements]
     return {IMPORTED_AS.get(package, package.replace("-", "_")): package for package in packages}
 
 
 def test_what_is_imported_is_declared():
-    declared = declared_modules()
+    declared = declared_modules() | declared_modules(OPTIONAL)
     missing = {name: files for name, files in imported_modules().items() if name not in declared}
     assert missing == {}
 
@@ -57,6 +60,16 @@ def test_what_is_declared_is_imported():
     imported = imported_modules()
     unused = {package for module, package in declared_modules().items() if module not in imported}
     assert unused == set(NOT_IMPORTED)
+
+
+def test_what_is_optional_is_imported_by_the_benchmark_alone():
+    imported = imported_modules()
+    for module in declared_modules(OPTIONAL):
+        assert all(file.startswith("src/scclu/benchmark/") for file in imported[module])
+        for file in imported[module]:
+            statements = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+            at_once = [ast.unparse(each) for each in statements if isinstance(each, ast.Import | ast.ImportFrom)]
+            assert not any(module in statement for statement in at_once)
 
 
 def test_the_lowest_versions_are_those_of_declared_packages():

@@ -34,13 +34,19 @@ def reads_data(path):
     return any("SCCLU_DATA" in "".join(cell["source"]) for cell in code_cells(path))
 
 
-def test_seven_need_no_data_and_three_do():
+def test_seven_need_no_data_and_four_do():
     assert sorted(path.stem for path in NOTEBOOKS if reads_data(path)) == [
+        "batches",
         "label-new-cells",
         "pancreas",
         "test-clusters",
     ]
-    assert len(NOTEBOOKS) == 10
+    assert len(NOTEBOOKS) == 11
+
+
+def test_the_page_lists_these_notebooks():
+    listed = re.findall(r"<([\w-]+)>$", (ROOT / "tutorials" / "index.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == [path.stem for path in NOTEBOOKS]
 
 
 @by_name

@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from scclu.cluster.pair_tests import PairTests, holm, without_batch_means
+from scclu.cluster.pair_tests import PairTests, holm
 from scclu.cluster.stability import found_again, jaccard_table
 
 
@@ -50,12 +50,6 @@ def test_only_neighbours_are_tested():
     assert {(i, i + 1) for i in range(9)} <= tested and (0, 9) not in tested
 
 
-def test_batches_of_one_population_are_one_cluster():
-    points, batch = cells(0.0, 8.0)
-    assert len(set(PairTests((points,), batch).merge_until_distinct(0.05))) == 2
-    assert len(set(PairTests((points,), batch, batch).merge_until_distinct(0.05))) == 1
-
-
 def test_populations_in_all_batches_are_distinct():
     points, types = cells(0.0, 8.0)
     batch = np.arange(len(types)) % 3
@@ -72,16 +66,6 @@ def test_a_difference_of_batches_is_not_one_of_clusters():
     points[:, 0] += 8 * batch
     assert PairTests((points,), labels).tested().p[0] < 0.001
     assert PairTests((points,), labels, batch).tested().p[0] > 0.05
-
-
-def test_shifts_of_batches_are_removed():
-    rng = np.random.default_rng(0)
-    labels, batch = rng.integers(0, 3, 900), rng.integers(0, 2, 900)
-    labels[batch == 1] = np.maximum(labels[batch == 1], 1)  # the first cluster is in one batch only
-    true = np.array([[0.0, 0.0], [5.0, 1.0], [-3.0, 4.0]])[labels]
-    shifted = (true + np.array([[0.0, 0.0], [7.0, -2.0]])[batch]).astype(np.float32)
-    corrected = without_batch_means(shifted, labels, batch)
-    np.testing.assert_allclose(corrected - corrected[0], true - true[0], atol=1e-4)
 
 
 def test_jaccard_by_hand():

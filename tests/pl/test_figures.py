@@ -18,6 +18,7 @@ from figure_checks import clustered, overlapping
 from shared_checks import snapshot
 
 FIGURES = {
+    "batches": partial(scclu.pl.batches, key="cicl"),
     "history": partial(scclu.pl.history, key="cicl"),
     "snapshots": partial(scclu.pl.snapshots, key="cicl", color=["cicl", "cell_type"], basis="pca"),
     "snapshot_metrics": partial(scclu.pl.snapshot_metrics, key="cicl", labels_key="cell_type"),

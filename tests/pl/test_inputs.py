@@ -48,6 +48,7 @@ def _missing(adata):
 # figure, what is done to the cells, arguments, error, words of its message
 BAD = {
     "no history": ("history", _drop("uns", "cicl", "history"), {}, ValueError, "has no 'history'.*Run scclu.tl"),
+    "no batches": ("batches", _drop("uns", "cicl", "batches"), {}, ValueError, "clustering with batches.*batch_key="),
     "empty history": ("history", lambda a: a.uns["cicl"].update(history={}), {}, ValueError, "nothing was trained"),
     "no snapshots": ("snapshots", _drop("uns", "cicl", "snapshots"), {}, ValueError, "'snapshots'.*n_snapshots="),
     "no snapshots 2": ("snapshot_metrics", _drop("uns", "cicl", "snapshots"), {}, ValueError, "n_snapshots="),

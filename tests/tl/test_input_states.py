@@ -193,7 +193,7 @@ def test_earlier_results(name, view, method, tmp_path):
         adata = _twice(adata)[:24] if name != "colours of gone categories" else adata[:]
     run(method, adata)
     assert_plain_result(adata, method, trained=True)
-    assert set(adata.uns[method]) == {"params", "runtime", "n_clusters", "n_clusters_source", "history"}
+    assert set(adata.uns[method]) == {"params", "runtime", "n_clusters", "n_clusters_source", "embedding_id", "history"}
     assert len(adata.uns.get(f"{method}_colors", [""] * K)) == adata.obs[method].nunique()
     adata.write_h5ad(tmp_path / "cells.h5ad")
 

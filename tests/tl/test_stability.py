@@ -37,7 +37,7 @@ def test_true_clusters_are_stable_and_wrong_ones_are_not(mixed, tmp_path, capsys
     read = ad.read_h5ad(tmp_path / "cells.h5ad").uns["wrong_stability"]
     pd.testing.assert_frame_equal(read["table"], table, check_dtype=False)
     scclu.pl.stability(adata, "wrong", show=False)
-    del adata.obs["wrong_stability"], adata.uns["wrong_stability"]
+    del adata.obs["wrong_stability"], adata.uns["wrong_stability"], adata.uns["wrong_colors"]
     assert snapshot(adata) == before
 
 

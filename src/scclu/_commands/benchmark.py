@@ -21,6 +21,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     benchmark.add_argument(
         "--labels-key", default="cell_type", help="column of obs with the labels (default: cell_type)"
     )
+    benchmark.add_argument(
+        "--batch-key",
+        help="column of obs with the batches: compare methods that correct for them, on the files that have the column",
+    )
     benchmark.add_argument("--modes", nargs="+", default=["true-k", "k-free"], help="default: true-k k-free")
     benchmark.add_argument("--timeout", type=float, help="time limit for a run in seconds (default: none)")
     benchmark.add_argument("--retry-failed", action="store_true", help="repeat runs that failed before")
@@ -47,10 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with progress("scclu.benchmark"):
             options = {
-                name: getattr(arguments, name) for name in ("out", "labels_key", "modes", "timeout", "retry_failed")
+                name: getattr(arguments, name)
+                for name in ("out", "labels_key", "batch_key", "modes", "timeout", "retry_failed")
             }
             table = benchmark.run(arguments.folder, arguments.methods, arguments.seeds, **options)
-    except (OSError, TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError) as error:
         report(error)
         return 2
     except KeyboardInterrupt:

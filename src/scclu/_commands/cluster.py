@@ -31,7 +31,9 @@ def _is_store(path: Path) -> bool:
 # Formats of the output, and what a path of this format must be to be replaced.
 _FORMATS = {".h5ad": Path.is_file, ".zarr": _is_store}
 # Arguments that have an option of their own, or would prevent results from being written.
-_NOT_TO_SET = "adata, n_clusters, alpha, layer, use_rep, key_added, random_state, copy, return_model".split(", ")
+_NOT_TO_SET = "adata, n_clusters, alpha, layer, use_rep, batch_key, key_added, random_state, copy, return_model".split(
+    ", "
+)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -56,6 +58,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     cluster.add_argument("--layer", help="layer to read (default: X)")
     cluster.add_argument("--use-rep", metavar="KEY", help="key of obsm to read instead of genes")
+    cluster.add_argument("--batch-key", metavar="COLUMN", help="column of obs with batches, whose effect is removed")
     cluster.add_argument("--seed", type=int, default=0, help="default: 0")
     cluster.add_argument("--key-added", metavar="NAME", help="key under which results are stored (default: the method)")
     cluster.add_argument(
@@ -198,6 +201,7 @@ def _clustered(arguments: argparse.Namespace) -> tuple[AnnData, dict[str, Any]]:
         arguments.n_clusters,
         layer=arguments.layer,
         use_rep=arguments.use_rep,
+        batch_key=arguments.batch_key,
         key_added=key,
         alpha=arguments.alpha,
         random_state=arguments.seed,

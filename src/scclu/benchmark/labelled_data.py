@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import anndata as ad
@@ -15,6 +17,11 @@ from scclu._checks import listed
 from scclu.data.counts import COUNTS
 from scclu.data.kinds import Kind, detect_kind
 from scclu.data.matrix import read_matrix
+
+logger = logging.getLogger(__name__)
+
+# column of obs of the unlabelled cells with their batches
+BATCH = "batch"
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,14 @@ class LabelledDataset:
         Column of ``obs`` with the labels.
     digest
         Leading characters of the SHA-256 digest of the file.
+    batch_key
+        Column of ``obs`` with the batches; None if methods do not get them.
     """
 
     path: Path
     labels_key: str
     digest: str
+    batch_key: str | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +57,8 @@ class LabelledDataset:
         -------
         cells
             What methods see: ``layers["counts"]`` if it exists and ``X`` otherwise, with gene names, without cells
-            that have no counts. Cells are numbered, because their names may contain labels.
+            that have no counts. Cells are numbered, because their names may contain labels, and with `batch_key`
+            ``obs["batch"]`` has the number of each cell's batch.
         labels
             Labels of the same cells.
         kind
@@ -58,14 +69,17 @@ class LabelledDataset:
         matrix, genes, source = read_matrix(adata, layer=layer)
         kind = detect_kind(matrix, source)
         labels = adata.obs[self.labels_key]
+        obs = pd.DataFrame(index=adata.obs_names)
+        if self.batch_key is not None:
+            obs[BATCH] = pd.Categorical(pd.factorize(adata.obs[self.batch_key].astype(str), sort=True)[0].astype(str))
         if kind != "scaled":
             kept = np.asarray(matrix.sum(axis=1)).ravel() > 0
-            matrix, labels = matrix[kept], labels[kept]
-        cells = pd.DataFrame(index=pd.RangeIndex(matrix.shape[0]).astype(str))
-        return AnnData(matrix, obs=cells, var=pd.DataFrame(index=genes)), labels, kind
+            matrix, labels, obs = matrix[kept], labels[kept], obs[kept]
+        obs.index = pd.RangeIndex(matrix.shape[0]).astype(str)
+        return AnnData(matrix, obs=obs, var=pd.DataFrame(index=genes)), labels, kind
 
 
-def find_datasets(folder: Path, labels_key: str) -> list[LabelledDataset]:
+def find_datasets(folder: Path, labels_key: str, batch_key: str | None = None) -> list[LabelledDataset]:
     """Find all h5ad files in a directory, sorted by name.
 
     Parameters
@@ -74,6 +88,9 @@ def find_datasets(folder: Path, labels_key: str) -> list[LabelledDataset]:
         Directory; its subdirectories are not searched.
     labels_key
         Column of ``obs`` with the labels in every file.
+    batch_key
+        Column of ``obs`` with the batches. Files without it, with cells that have no batch, and with a single batch are
+        left out, and a message says so.
 
     Returns
     -------
@@ -84,7 +101,7 @@ def find_datasets(folder: Path, labels_key: str) -> list[LabelledDataset]:
     NotADirectoryError, OSError
         If there is no such directory, or a file in it cannot be read.
     ValueError
-        If the directory has no h5ad files, or a file has no such column or only missing labels.
+        If the directory has no h5ad files, a file has no such column or only missing labels, or no file has batches.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"folder must be a directory with .h5ad files, but there is none at {str(folder)!r}.")
@@ -94,11 +111,26 @@ def find_datasets(folder: Path, labels_key: str) -> list[LabelledDataset]:
             f"folder must hold .h5ad files, but {str(folder)!r} has none. "
             f"There are: {listed(sorted(path.name for path in folder.iterdir()))}. Subdirectories are not searched."
         )
-    return [_labelled(path, labels_key) for path in paths]
+    found = [_labelled(path, labels_key, batch_key) for path in paths]
+    if batch_key is None:
+        return [data for data, _ in found]
+    left_out = {data.name: reason for data, reason in found if reason is not None}
+    if len(left_out) == len(found):
+        said = "; ".join(f"{name}: {reason}" for name, reason in islice(left_out.items(), 3))
+        raise ValueError(
+            f"batch_key must be a column of obs with several batches in at least one file, but none of the "
+            f"{len(found)} files has batches. {said}. Pass the column that names each cell's sample or protocol."
+        )
+    for name, reason in left_out.items():
+        logger.info("%s is left out: %s.", name, reason)
+    return [data for data, reason in found if reason is None]
 
 
-def _labelled(path: Path, labels_key: str) -> LabelledDataset:
-    """Check that a file has labels without reading its matrix, and compute its digest."""
+def _labelled(path: Path, labels_key: str, batch_key: str | None) -> tuple[LabelledDataset, str | None]:
+    """Check that a file has labels without reading its matrix, and compute its digest.
+
+    Also returns why the file has no batches; None if it has, or `batch_key` is None.
+    """
     try:
         backed = ad.read_h5ad(path, backed="r")
     except OSError as error:
@@ -114,4 +146,15 @@ def _labelled(path: Path, labels_key: str) -> LabelledDataset:
         raise ValueError(f"obs[{labels_key!r}] of {path.name} has only missing values. Pass another column.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return LabelledDataset(path, labels_key, digest)
+    reason = None if batch_key is None else _no_batches(obs, batch_key)
+    return LabelledDataset(path, labels_key, digest, batch_key), reason
+
+
+def _no_batches(obs: pd.DataFrame, batch_key: str) -> str | None:
+    """Why a column of obs has no batches; None if it has."""
+    if batch_key not in obs:
+        return f"obs has no {batch_key!r}, but {listed(obs.columns)}"
+    if n_missing := int(obs[batch_key].isna().sum()):
+        return f"obs[{batch_key!r}] has {n_missing} missing values"
+    n_batches = obs[batch_key].nunique()
+    return None if n_batches > 1 else f"all cells have the same obs[{batch_key!r}]"

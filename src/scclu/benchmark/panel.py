@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from scclu.benchmark.labelled_data import BATCH
 from scclu.benchmark.peers import (
     leiden_clusters,
     louvain_communities,
@@ -21,11 +22,13 @@ from scclu.cluster.leiden import leiden_scan
 from scclu.data.kinds import detect_kind
 
 AT_K, FREE = "true-k", "k-free"
+# key of obsm under which methods leave what they cluster, if cells have batches
+EMBEDDING = "X_clusters"
 MODES = {AT_K: "at the true K", FREE: "K-free"}
 
 # Modules that the methods import on their first call; they are imported before the time is taken.
 _DEEP = ("scclu.tl", "umap", "pynndescent", "igraph")
-_GRAPH = ("scanpy", "umap", "pynndescent", "igraph")
+GRAPH = ("scanpy", "umap", "pynndescent", "igraph")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def _deep(tool: str, preset: str) -> Callable[[AnnData, int | None, int], np.nda
         settings: dict[str, Any] = {"preset": preset, "random_state": seed, "key_added": "clusters"}
         if tool == "scsiameseclu" and detect_kind(adata.X, "X") != "counts":
             settings["zinb_weight"] = 0
+        if BATCH in adata.obs:
+            settings["batch_key"] = BATCH
         getattr(tl, tool)(adata, n_clusters, **settings)
         return adata.obs["clusters"].astype(int).to_numpy()
 
@@ -97,8 +102,8 @@ METHODS = {
     "cicl-paper": Method("CICL, paper preset", _deep("cicl", "paper"), (AT_K, FREE), _DEEP),
     "scsiameseclu-paper": Method("scSiameseClu, paper preset", _deep("scsiameseclu", "paper"), (AT_K, FREE), _DEEP),
     "pca-kmeans": Method("PCA + K-means", _pca_kmeans, (AT_K,), ("scanpy",)),
-    "leiden": Method("Leiden", _leiden, (AT_K, FREE), _GRAPH),
-    "louvain": Method("Louvain", _louvain, (FREE,), (*_GRAPH, "louvain")),
+    "leiden": Method("Leiden", _leiden, (AT_K, FREE), GRAPH),
+    "louvain": Method("Louvain", _louvain, (FREE,), (*GRAPH, "louvain")),
     "scvi-kmeans": Method("scVI + K-means", _scvi_kmeans, (AT_K,), ("scanpy", "scvi"), counts_only=True),
-    "scvi-leiden": Method("scVI + Leiden", _scvi_leiden, (FREE,), (*_GRAPH, "scvi"), counts_only=True),
+    "scvi-leiden": Method("scVI + Leiden", _scvi_leiden, (FREE,), (*GRAPH, "scvi"), counts_only=True),
 }

@@ -176,7 +176,14 @@ def louvain_communities(
     return graph.obs["louvain"].astype(int).to_numpy()
 
 
-def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | None = None, seed: int = 0) -> np.ndarray:
+def scvi_latent(
+    adata: AnnData,
+    *,
+    n_top_genes: int = 2000,
+    max_epochs: int | None = None,
+    batch_key: str | None = None,
+    seed: int = 0,
+) -> np.ndarray:
     """Latent representation of scVI, trained on the counts of highly variable genes.
 
     As scVI seeds the global random states, so does this function.
@@ -189,6 +196,8 @@ def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | No
         Number of highly variable genes.
     max_epochs
         Number of epochs; scVI's default if None.
+    batch_key
+        Column of ``adata.obs`` with the batch of each cell, for which scVI corrects; no correction if None.
     seed
         Seed for scvi-tools.
 
@@ -204,7 +213,7 @@ def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | No
     """
     import scvi
 
-    work = AnnData(adata.X.copy())
+    work = AnnData(adata.X.copy(), obs=adata.obs[[] if batch_key is None else [batch_key]].copy())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scvi-tools and Lightning warn about their own defaults
         sc.pp.filter_genes(work, min_cells=3)
@@ -213,7 +222,7 @@ def scvi_latent(adata: AnnData, *, n_top_genes: int = 2000, max_epochs: int | No
             table = sc.pp.highly_variable_genes(logged, n_top_genes=n_top_genes, inplace=False)
             work = work[:, table["highly_variable"].to_numpy()].copy()
         scvi.settings.seed = seed
-        scvi.model.SCVI.setup_anndata(work)
+        scvi.model.SCVI.setup_anndata(work, batch_key=batch_key)
         model = scvi.model.SCVI(work)
         model.train(max_epochs, enable_progress_bar=False)
         return model.get_latent_representation()

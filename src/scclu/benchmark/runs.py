@@ -21,8 +21,10 @@ import pandas as pd
 
 from scclu import __version__, metrics
 from scclu._checks import check_choices, check_number, check_seed
-from scclu.benchmark.labelled_data import LabelledDataset, find_datasets
-from scclu.benchmark.panel import AT_K, METHODS, MODES
+from scclu.benchmark.batch_methods import panel
+from scclu.benchmark.labelled_data import BATCH, LabelledDataset, find_datasets
+from scclu.benchmark.panel import AT_K, MODES, Method
+from scclu.benchmark.scib import check_installed
 from scclu.benchmark.tables import as_table, write_tables
 
 logger = logging.getLogger(__name__)
@@ -39,7 +41,12 @@ class _Run:
 
     @property
     def name(self) -> str:
-        return f"{self.data.name}.{self.method}.{self.mode}.seed{self.seed}"
+        name = f"{self.data.name}.{self.method}.{self.mode}.seed{self.seed}"
+        return name if self.data.batch_key is None else f"{name}.batches"
+
+    @property
+    def about(self) -> Method:
+        return panel(batches=self.data.batch_key is not None)[self.method]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -51,12 +58,13 @@ class _Run:
             "seed": self.seed,
             "labels_key": self.data.labels_key,
             "digest": self.data.digest,
+            "batch_key": self.data.batch_key,
             "version": __version__,
         }
 
     def missing_module(self) -> str | None:
         """Name of a required module that is not installed; None if all are installed."""
-        return next((name for name in METHODS[self.method].imports if find_spec(name.split(".")[0]) is None), None)
+        return next((name for name in self.about.imports if find_spec(name.split(".")[0]) is None), None)
 
 
 def run(
@@ -66,6 +74,7 @@ def run(
     *,
     out: str | Path,
     labels_key: str = "cell_type",
+    batch_key: str | None = None,
     modes: Sequence[str] = tuple(MODES),
     timeout: float | None = None,
     retry_failed: bool = False,
@@ -85,13 +94,17 @@ def run(
         are left out, and cells without a label are left out of the metrics.
     methods
         Any of ``"cicl"``, ``"scsiameseclu"``, ``"cicl-paper"``, ``"scsiameseclu-paper"``, ``"pca-kmeans"``,
-        ``"leiden"``, ``"louvain"``, ``"scvi-kmeans"`` and ``"scvi-leiden"``; all if None.
+        ``"leiden"``, ``"louvain"``, ``"scvi-kmeans"`` and ``"scvi-leiden"``; all if None. With `batch_key` any of
+        ``"cicl"``, ``"scsiameseclu"``, ``"leiden"`` (without correction), ``"harmony-leiden"`` and ``"scvi-leiden"``.
     seeds
         Seeds for the methods, whole numbers from 0; each method is run with each seed.
     out
         Directory for ``results.csv``, ``summary.md``, ``ari.png`` and ``runs/``; it is created if it does not exist.
     labels_key
         Column of ``obs`` with the labels in every file.
+    batch_key
+        Column of ``obs`` with the batches, for which the methods correct. Files without batches are left out. Requires
+        the package ``scib-metrics``, and ``harmonypy`` for ``"harmony-leiden"``.
     modes
         ``"true-k"`` (the number of labels is given to the method) and ``"k-free"`` (it is not), for the methods that
         support them.
@@ -106,12 +119,15 @@ def run(
     ``"failed"``, ``"not installed"`` or ``"not applicable"``), ``"n_cells"``, ``"n_types"``, ``"n_clusters"``,
     ``"ari"``, ``"nmi"`` (arithmetic), ``"nmi_max"``, ``"acc"``, ``"call_s"`` (seconds in the method, without imports),
     ``"cpu_s"`` (processor time in the method), ``"process_s"`` (seconds in the process), ``"peak_mb"`` (largest
-    resident memory of the process) and ``"error"``.
+    resident memory of the process) and ``"error"``. With `batch_key` also ``"batch_key"``, ``"n_batches"``, and scIB's
+    ``"scib_bio"`` (bio conservation), ``"scib_batch"`` (batch correction) and ``"scib_total"``.
 
     Raises
     ------
     OSError, TypeError, ValueError
-        If an argument is not allowed, or a file has no labels. Nothing is run then.
+        If an argument is not allowed, a file has no labels, or no file has batches. Nothing is run then.
+    ModuleNotFoundError
+        If `batch_key` is passed and scib-metrics is not installed.
 
     Examples
     --------
@@ -123,19 +139,22 @@ def run(
     >>> table[["data", "mode", "status", "n_types", "n_clusters"]].to_numpy().tolist()
     [['pbmc', 'true-k', 'ok', 10, 10]]
     """
-    methods = check_choices("methods", METHODS if methods is None else methods, METHODS)
+    available = panel(batches=batch_key is not None)
+    methods = check_choices("methods", available if methods is None else methods, available)
     modes = check_choices("modes", modes, MODES)
     seeds = [int(check_seed("Each of seeds", seed)) for seed in dict.fromkeys(seeds)]
     if not seeds:
         raise ValueError("seeds must have at least one seed, but is empty.")
     if timeout is not None:
         check_number("timeout", timeout, above=0)
+    if batch_key is not None:
+        check_installed()
     runs = [
         _Run(data, method, mode, seed)
-        for data in find_datasets(Path(folder), labels_key)
+        for data in find_datasets(Path(folder), labels_key, batch_key)
         for method in methods
         for mode in modes
-        if mode in METHODS[method].modes
+        if mode in available[method].modes
         for seed in seeds
     ]
     if not runs:
@@ -176,11 +195,14 @@ def _results(
             except (OSError, TypeError, ValueError, KeyError) as error:
                 yield one, one.identity | {"status": "failed", "error": f"{type(error).__name__}: {error}"}
                 continue
-            if METHODS[one.method].counts_only and kind != "counts":
+            if one.about.counts_only and kind != "counts":
                 yield one, one.identity | {"status": "not applicable", "error": f"needs counts, not {kind} values"}
                 continue
             row = one.identity | {"n_cells": adata.n_obs, "n_types": labels.nunique()}
             row |= _run_process(one, work, kept, timeout, labels)
+            if one.data.batch_key is not None:
+                row["n_batches"] = adata.obs[BATCH].nunique()
+                row |= _batch_scores(one, work, kept, labels) if row["status"] == "ok" else {}
             _store(row, kept / f"{one.name}.json")
             yield one, row
 
@@ -192,7 +214,7 @@ def _read(one: _Run, kept: Path, retry_failed: bool) -> dict[str, Any] | None:
         return None
     row = json.loads(path.read_text(encoding="utf-8"))
     same = all(row.get(key) == value for key, value in one.identity.items())
-    return row if same and not (retry_failed and row["status"] == "failed") else None
+    return row if same and not (retry_failed and row.get("error")) else None
 
 
 def _store(row: dict[str, Any], path: Path) -> None:
@@ -210,24 +232,30 @@ def _run_process(one: _Run, work: Path, kept: Path, timeout: float | None, label
     command += ["--seed", str(one.seed)]
     if one.mode == AT_K:
         command += ["--n-clusters", str(labels.nunique())]
-    log = kept / f"{one.name}.log"
+    if one.data.batch_key is not None:
+        command += ["--batches"]
     start = time.perf_counter()
-    try:
-        with log.open("wb") as output:
-            ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=timeout)
-        code: int | None = ended.returncode
-    except subprocess.TimeoutExpired:
-        code = None
+    error = _start(command, kept / f"{one.name}.log", timeout)
     seconds = {"process_s": time.perf_counter() - start}
-    if code is None:
-        return seconds | {"status": "failed", "error": f"stopped after {timeout:g} s (timeout)"}
-    if code != 0:
-        return seconds | {"status": "failed", "error": _last_line(log, code)}
-    log.unlink()
+    if error is not None:
+        return seconds | {"status": "failed", "error": error}
     with np.load(result) as written:
         clusters = written["labels"]
         costs = {key: float(written[key]) for key in ("call_s", "cpu_s", "peak_mb")}
     return {"status": "ok", "n_clusters": len(np.unique(clusters))} | _scores(labels, clusters) | costs | seconds
+
+
+def _start(command: list[str], log: Path, timeout: float | None, said: str = "") -> str | None:
+    """Run a process with the input `said`, and return why it failed; the log is kept then."""
+    try:
+        with log.open("wb") as output:
+            ended = subprocess.run(command, input=said.encode(), stdout=output, stderr=output, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return f"stopped after {timeout:g} s (timeout)"
+    if ended.returncode != 0:
+        return _last_line(log, ended.returncode)
+    log.unlink()
+    return None
 
 
 def _last_line(log: Path, code: int) -> str:
@@ -253,8 +281,18 @@ def _scores(labels: pd.Series, clusters: np.ndarray) -> dict[str, float]:
     }
 
 
+def _batch_scores(one: _Run, work: Path, kept: Path, labels: pd.Series) -> dict[str, Any]:
+    """Scores of scIB of the representation that a method clustered, or why they could not be computed."""
+    scores = work / "scores.json"
+    command = [sys.executable, "-m", "scclu.benchmark.scib", str(work / "cells.h5ad"), str(work / "result.npz")]
+    said = json.dumps(labels.astype(str).astype(object).where(labels.notna(), None).tolist())
+    error = _start([*command, str(scores), "--seed", str(one.seed)], kept / f"{one.name}.scib.log", None, said)
+    return {"error": f"scIB: {error}"} if error is not None else json.loads(scores.read_text(encoding="utf-8"))
+
+
 def _describe(row: dict[str, Any]) -> str:
     """Summarise a row for the log."""
     if row["status"] != "ok":
         return f"{row['status']} ({row['error']})"
-    return f"ARI {row['ari']:.3f}, {row['n_clusters']} clusters, {row['call_s']:.1f} s, {row['peak_mb']:.0f} MB"
+    scib = f"scIB {row['scib_total']:.3f}, " if "scib_total" in row else ""
+    return f"ARI {row['ari']:.3f}, {scib}{row['n_clusters']} clusters, {row['call_s']:.1f} s, {row['peak_mb']:.0f} MB"

@@ -12,14 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scclu.benchmark.panel import METHODS, MODES
+from scclu.benchmark.batch_methods import panel
+from scclu.benchmark.panel import MODES, Method
 from scclu.pl import palette
 
 COLUMNS = (
     *("data", "method", "mode", "seed", "status", "n_cells", "n_types", "n_clusters", "ari", "nmi", "nmi_max", "acc"),
     *("call_s", "cpu_s", "process_s", "peak_mb", "error"),
 )
+BATCH_COLUMNS = ("batch_key", "n_batches", "scib_bio", "scib_batch", "scib_total")
 _SCORES = {"ari": "ARI", "nmi": "NMI (arithmetic)", "nmi_max": "NMI (max)", "acc": "ACC", "n_clusters": "Clusters"}
+_BATCH_SCORES = {
+    "scib_total": "scIB, total",
+    "scib_bio": "scIB, bio conservation",
+    "scib_batch": "scIB, batch correction",
+}
 _COSTS = {
     "call_s": "Run time of the method (s)",
     "cpu_s": "Processor time of the method (s)",
@@ -42,9 +49,17 @@ Memory is that of the whole process.
 
 def as_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Make the long table, with one row per run."""
-    table = pd.DataFrame(list(rows)).reindex(columns=list(COLUMNS))
-    table[["n_cells", "n_types", "n_clusters"]] = table[["n_cells", "n_types", "n_clusters"]].astype("Int64")
+    table = pd.DataFrame(list(rows))
+    with_batches = "batch_key" in table and table["batch_key"].notna().any()
+    table = table.reindex(columns=[*COLUMNS, *(BATCH_COLUMNS if with_batches else ())])
+    whole = table.columns[table.columns.str.startswith("n_")]
+    table[whole] = table[whole].astype("Int64")
     return table
+
+
+def _methods(table: pd.DataFrame) -> dict[str, Method]:
+    """The panel from which the methods of a table are."""
+    return panel(batches="batch_key" in table)
 
 
 def write_tables(table: pd.DataFrame, out: Path) -> None:
@@ -64,7 +79,7 @@ def summary(table: pd.DataFrame) -> str:
         if part.empty:
             continue
         parts.append(f"## {title[0].upper()}{title[1:]}\n")
-        for value, name in (_SCORES | _COSTS).items():
+        for value, name in (_SCORES | (_BATCH_SCORES if "batch_key" in table else {}) | _COSTS).items():
             parts.append(f"### {name}\n\n{_pivot(part, value)}\n")
     failed = table[table["status"] == "failed"]
     if len(failed):
@@ -97,7 +112,7 @@ def _pivot(part: pd.DataFrame, value: str) -> str:
         body.loc[f"**mean of {len(common)} common**"] = [
             _mean(means.loc[common, m].dropna(), deviations.loc[common, m], decimals, len(common)) for m in methods
         ]
-    titles = [METHODS[method].title for method in methods]
+    titles = [_methods(part)[method].title for method in methods]
     return _markdown(body.set_axis(titles, axis=1).rename_axis("dataset").reset_index())
 
 
@@ -129,7 +144,8 @@ def plot_ari(table: pd.DataFrame, path: Path) -> None:
     """
     done = table[table["status"] == "ok"]
     modes = [mode for mode in MODES if mode in set(done["mode"])]
-    methods = [method for method in METHODS if method in set(done["method"])]
+    known = _methods(table)
+    methods = [method for method in known if method in set(done["method"])]
     sets = list(done["data"].unique())
     height = max(3.0, 1.2 + (len(sets) + 1) * max(0.45, 0.07 * len(methods)))
     figure = Figure(figsize=(3.2 + 3.8 * len(modes), height), layout="constrained")
@@ -141,7 +157,7 @@ def plot_ari(table: pd.DataFrame, path: Path) -> None:
     axes[0].set_yticks(range(len(sets) + 1), [*sets, "mean of datasets"])
     axes[0].set_ylim(len(sets) + 0.5, -0.5)
     handles = {text: mark for ax in axes for mark, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-    titles = [METHODS[method].title for method in methods if METHODS[method].title in handles]
+    titles = [known[method].title for method in methods if known[method].title in handles]
     n_columns = min(len(titles), 2 * len(modes) + 1)
     figure.legend(
         [handles[title] for title in titles],
@@ -158,7 +174,8 @@ def _draw(ax: Axes, done: pd.DataFrame, methods: list[str], sets: list[str]) -> 
     """Draw the successful runs of one mode, with means and deviations over seeds."""
     present = [method for method in methods if method in set(done["method"])]
     offsets = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(present)) if len(present) > 1 else [0.0]
-    order = list(METHODS)
+    known = _methods(done)
+    order = list(known)
     colors = palette(len(order))
     scores = done.groupby(["method", "data"])["ari"]
     means, deviations = scores.mean(), scores.std().fillna(0)
@@ -176,7 +193,7 @@ def _draw(ax: Axes, done: pd.DataFrame, methods: list[str], sets: list[str]) -> 
             markeredgewidth=0.4,
             markersize=5.5,
             elinewidth=1.2,
-            label=METHODS[method].title,
+            label=known[method].title,
         )
     for i in range(0, len(sets) + 1, 2):
         ax.axhspan(i - 0.5, i + 0.5, color="0.95", zorder=0, linewidth=0)

@@ -15,28 +15,34 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
+from scclu.benchmark.batch_methods import BATCH_METHODS, panel
 from scclu.benchmark.memory import peak_memory
-from scclu.benchmark.panel import METHODS
+from scclu.benchmark.panel import EMBEDDING, METHODS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Cluster the cells of a file, and write labels, times and peak memory; return the exit code."""
+    """Cluster the cells of a file, and write labels, times and peak memory; return the exit code.
+
+    With batches, also the representation that was clustered is written.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("method", choices=METHODS | BATCH_METHODS)
     parser.add_argument("data", type=Path, help="h5ad file without labels")
     parser.add_argument("result", type=Path, help="npz file to write")
     parser.add_argument("--n-clusters", type=int, help="number of clusters; estimated by the method by default")
+    parser.add_argument("--batches", action="store_true", help="whether obs of the file has batches")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    method = METHODS[arguments.method]
+    method = panel(batches=arguments.batches)[arguments.method]
     for name in method.imports:
         import_module(name)
     adata = ad.read_h5ad(arguments.data)
     start, cpu = time.perf_counter(), time.process_time()
     labels = method.cluster(adata, arguments.n_clusters, arguments.seed)
     call_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+    more = {"embedding": adata.obsm[EMBEDDING]} if arguments.batches else {}
     with arguments.result.open("wb") as file:
-        np.savez(file, labels=labels, call_s=call_s, cpu_s=cpu_s, peak_mb=1000 * peak_memory())
+        np.savez(file, labels=labels, call_s=call_s, cpu_s=cpu_s, peak_mb=1000 * peak_memory(), **more)
     return 0
 
 

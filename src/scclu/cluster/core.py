@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from scclu.cluster.fine import fine_clusters
 from scclu.cluster.merges import distinct_groups, rows_of_clusters
 from scclu.cluster.numbering import by_size
 from scclu.cluster.space import whitened
-from scclu.cluster.split_test import split_p_value
+from scclu.cluster.split_test import split_p_value, split_p_value_in_batches
 from scclu.cluster.tree import MergeTree, merge_tree
 from scclu.cluster.votes import co_association
 from scclu.graph.shared_neighbors import shared_neighbor_graph
@@ -70,6 +71,7 @@ def tree_clusters(
     alpha: float = ALPHA,
     min_cluster_size: int = MIN_CLUSTER_SIZE,
     n_repetitions: int | None = None,
+    batches: np.ndarray | None = None,
     random_state: int = 0,
 ) -> TreeClusters:
     """Cluster cells by over-clustering a neighbour graph and merging what a test does not separate.
@@ -99,6 +101,9 @@ def tree_clusters(
         Clusters with fewer cells are merged without a test.
     n_repetitions
         Number of repetitions of steps 1 and 2; ``None`` is as described above.
+    batches
+        Batch of each cell, ``(n_cells,)`` int; the tests then compare clusters within batches. The representations
+        should be corrected for batches already (:class:`~scclu.cluster.batches.BatchCorrection`).
     random_state
         Seed.
 
@@ -113,7 +118,7 @@ def tree_clusters(
     if graph.shape[0] > TESTED_CELLS:
         logger.info("Clusters of more than %d cells are tested on a random sample of that many.", TESTED_CELLS)
     found = [
-        _groups(graph, representations, n_clusters or 1, alpha, min_cluster_size, seed)
+        _groups(graph, representations, batches, n_clusters or 1, alpha, min_cluster_size, seed)
         for seed in spawn_seeds(child_seed(random_state, "leiden"), n_repetitions)
     ]
     del graph
@@ -124,8 +129,8 @@ def tree_clusters(
 
     def compare(first: np.ndarray, second: np.ndarray) -> float:
         rows = [np.sort(np.concatenate([members[each] for each in side])) for side in (first, second)]
-        cells = [points[each[:TESTED_CELLS]] for each in rows]
-        return split_p_value(cells[0], cells[1], (len(rows[0]), len(rows[1])))
+        tested = [each[:TESTED_CELLS] for each in rows]
+        return p_value(points, batches, tested[0], tested[1], (len(rows[0]), len(rows[1])))
 
     tree = merge_tree(distance, np.bincount(fine), group, compare, min_cluster_size=min_cluster_size)
     return TreeClusters(cut_cells(tree, fine, n_clusters or tree.n_distinct), fine, tree)
@@ -139,6 +144,7 @@ def cut_cells(tree: MergeTree, fine: np.ndarray, n_clusters: int) -> np.ndarray:
 def _groups(
     graph: sparse.csr_matrix,
     representations: Sequence[np.ndarray],
+    batches: np.ndarray | None,
     n_least: int,
     alpha: float,
     min_cluster_size: int,
@@ -147,13 +153,25 @@ def _groups(
     fine = by_size(fine_clusters(graph, n_least, random_state=seed))
     points = np.hstack([whitened(values, fine) for values in representations])
 
-    def compare(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]) -> float:
-        return split_p_value(points[first], points[second], sizes)
-
     group = distinct_groups(
-        points, fine, compare, alpha=alpha, min_cluster_size=min_cluster_size, max_cells=TESTED_CELLS
+        points,
+        fine,
+        partial(p_value, points, batches),
+        alpha=alpha,
+        min_cluster_size=min_cluster_size,
+        max_cells=TESTED_CELLS,
     )
     return _Groups(fine, points, group)
+
+
+def p_value(
+    points: np.ndarray, batches: np.ndarray | None, first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]
+) -> float:
+    """Test of two clusters, given by the rows of their cells."""
+    cells = points[first], points[second]
+    if batches is None:
+        return split_p_value(*cells, sizes)
+    return split_p_value_in_batches(*cells, (batches[first], batches[second]), sizes)
 
 
 def _most_typical(found: Sequence[_Groups]) -> _Groups:

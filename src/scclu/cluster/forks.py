@@ -62,6 +62,12 @@ def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray]:
     column = f"{key}_fine"
     if column not in adata.obs:
         raise ValueError(f"A cut of the tree in adata.uns[{key!r}] needs adata.obs[{column!r}] as well.")
+    clustered = adata.obs[column].notna()
+    if not clustered.all():
+        raise ValueError(
+            f"The tree in adata.uns[{key!r}] is of {int(clustered.sum())} of the {adata.n_obs} cells, those that "
+            f"restrict_to named. Pass these cells: adata[adata.obs[{column!r}].notna()].copy()."
+        )
     values = results["tree"]
     tree = MergeTree(*(np.asarray(values[name]) for name in ("children", "height", "size", "p")))
     fine = adata.obs[column].astype(int).to_numpy()

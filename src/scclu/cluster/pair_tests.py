@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from scclu.cluster.core import TESTED_CELLS
+from scclu.cluster.core import TESTED_CELLS, p_value
 from scclu.cluster.merges import rows_of_clusters, ward_cost
 from scclu.cluster.space import cluster_means, whitened
-from scclu.cluster.split_test import FEW_CELLS, split_p_value
 
 # nearest clusters of a cluster that it is compared with
 _N_NEIGHBORS = 5
@@ -46,17 +46,16 @@ class PairTests:
         Arrays ``(n_cells, n_dims)`` of the same cells in random order.
     labels
         Cluster of each cell, 0 to n_clusters - 1.
-    batch
-        Batch of each cell, 0 to n_batches - 1, or ``None``. Pairs are tested within batches, see :meth:`_p_value`.
+    batches
+        Batch of each cell, 0 to n_batches - 1, for which the representations were corrected; pairs are then compared
+        within batches.
     """
 
     def __init__(
-        self, representations: tuple[np.ndarray, ...], labels: np.ndarray, batch: np.ndarray | None = None
+        self, representations: Sequence[np.ndarray], labels: np.ndarray, batches: np.ndarray | None = None
     ) -> None:
-        if batch is not None:
-            representations = tuple(without_batch_means(values, labels, batch) for values in representations)
         self._points = np.hstack([whitened(values, labels) for values in representations])
-        self._batch = np.zeros(len(labels), dtype=np.int64) if batch is None else batch
+        self._batches = batches
         self.sizes = np.bincount(labels).astype(np.float64)
         self._means = cluster_means(self._points, labels)
         self._rows = rows_of_clusters(labels)
@@ -117,51 +116,9 @@ class PairTests:
         self._known = {pair: p for pair, p in self._known.items() if not {kept, gone} & set(pair)}
 
     def _p_value(self, first: int, second: int) -> float:
-        """P-value of a pair: Bonferroni's over the batches that have at least 30 cells of both clusters.
-
-        Without such a batch, all cells are tested. Bonferroni's method is valid however the tests depend on each other,
-        and a difference that a single batch shows clearly, because it has most of the cells, remains visible.
-        """
         rows = self._rows[first], self._rows[second]
-        sizes = [np.bincount(self._batch[each], minlength=int(self._batch.max()) + 1) for each in rows]
-        batches = np.flatnonzero(np.minimum(*sizes) >= FEW_CELLS)
-        if not len(batches):
-            return self._test(*rows)
-        within = [self._test(*(each[self._batch[each] == batch] for each in rows)) for batch in batches]
-        return min(1.0, len(within) * min(within))
-
-    def _test(self, first: np.ndarray, second: np.ndarray) -> float:
-        tested = [self._points[rows[:TESTED_CELLS]] for rows in (first, second)]
-        return split_p_value(tested[0], tested[1], (len(first), len(second)))
-
-
-def without_batch_means(points: np.ndarray, labels: np.ndarray, batch: np.ndarray) -> np.ndarray:
-    """Subtract the shift of each batch, estimated by least squares from the means of clusters and batches.
-
-    A shift of a batch that has no cluster in common with others cannot be told from a difference of its clusters, and
-    is subtracted.
-
-    Parameters
-    ----------
-    points
-        ``(n_cells, n_dims)``.
-    labels, batch
-        Cluster and batch of each cell, 0 to n - 1.
-
-    Returns
-    -------
-    ``(n_cells, n_dims)`` float32.
-    """
-    points = points - cluster_means(points, batch)[batch]
-    n_clusters, n_batches = int(labels.max()) + 1, int(batch.max()) + 1
-    cell, member = np.unique(labels * n_batches + batch, return_inverse=True)
-    weight = np.sqrt(np.bincount(member))[:, None]
-    design = np.zeros((len(cell), n_clusters + n_batches))
-    design[np.arange(len(cell)), cell // n_batches] = 1
-    design[np.arange(len(cell)), n_clusters + cell % n_batches] = 1
-    # of all solutions, the shortest has no shift that the means do not require
-    effects = np.linalg.lstsq(weight * design, weight * cluster_means(points, member), rcond=None)[0]
-    return (points - effects[n_clusters:][batch]).astype(np.float32)
+        tested = rows[0][:TESTED_CELLS], rows[1][:TESTED_CELLS]
+        return p_value(self._points, self._batches, *tested, (len(rows[0]), len(rows[1])))
 
 
 def holm(p: np.ndarray) -> np.ndarray:

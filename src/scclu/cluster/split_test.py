@@ -9,6 +9,8 @@ from scipy.stats import norm
 # below this number of cells in the smaller cluster, the dip test has little power
 FEW_CELLS = 30
 _N_FOLDS = 5
+# below this number of independent differences between cells of two clusters within batches, batches are ignored
+_FEW_CONTRASTS = 5
 
 
 def split_p_value(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int] | None = None) -> float:
@@ -35,6 +37,72 @@ def split_p_value(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int] 
     if scores is None:
         return 1.0
     return separation_p_value(*scores, sizes) if min(sizes) < FEW_CELLS else dip_p_value(*scores)
+
+
+def split_p_value_in_batches(
+    first: np.ndarray,
+    second: np.ndarray,
+    batches: tuple[np.ndarray, np.ndarray],
+    sizes: tuple[int, int] | None = None,
+) -> float:
+    """P-value of the hypothesis that two clusters are parts of one, from differences within batches.
+
+    Only batches with cells of both clusters are used, and their shifts are removed (:func:`without_shifts`). If they
+    have too few cells of both, a difference between batches cannot be told from one between cell types, and the
+    clusters are compared as they are.
+
+    Parameters
+    ----------
+    first, second, sizes
+        As for :func:`split_p_value`.
+    batches
+        Batch of each cell of the two clusters, int.
+
+    Returns
+    -------
+    The p-value.
+    """
+    n_batches = 1 + max(int(each.max(initial=0)) for each in batches)
+    counts = np.array([np.bincount(each, minlength=n_batches) for each in batches], dtype=np.float64)
+    contrast = counts.prod(axis=0) / np.maximum(counts.sum(axis=0), 1)
+    if contrast.sum() < _FEW_CONTRASTS:
+        return split_p_value(first, second, sizes)
+    used = [contrast[each] > 0 for each in batches]
+    first, second = without_shifts(
+        first[used[0]], second[used[1]], batches[0][used[0]], batches[1][used[1]], contrast / contrast.sum()
+    )
+    return split_p_value(first, second, sizes)
+
+
+def without_shifts(
+    first: np.ndarray, second: np.ndarray, batch_first: np.ndarray, batch_second: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Cells of two clusters without the shifts of their batches.
+
+    In the model :math:`x = \mu + z \Delta + \delta_b + \epsilon`, with z = 1 in the second cluster, the difference
+    :math:`\Delta` is the mean of the differences within batches, and :math:`\delta_b` what is left of a batch's mean.
+
+    Parameters
+    ----------
+    first, second
+        ``(n, n_dims)``; each batch has cells of both.
+    batch_first, batch_second
+        Batch of each cell, int.
+    weight
+        Weight of the difference within each batch, ``(n_batches,)``, with a sum of one.
+    """
+    n_batches = len(weight)
+
+    def totals(cells: np.ndarray, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        member = np.eye(n_batches)[batch]
+        return member.sum(axis=0)[:, None], member.T @ cells
+
+    (n_first, sum_first), (n_second, sum_second) = totals(first, batch_first), totals(second, batch_second)
+    means = [total / np.maximum(n, 1) for n, total in ((n_first, sum_first), (n_second, sum_second))]
+    difference = weight @ (means[1] - means[0])
+    n_cells = np.maximum(n_first + n_second, 1)
+    shift = (sum_first + sum_second) / n_cells - n_second / n_cells * difference
+    return first - shift[batch_first], second - shift[batch_second]
 
 
 def cross_fitted_scores(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

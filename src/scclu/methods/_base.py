@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 
@@ -23,11 +22,12 @@ from scclu.cluster.representations import input_representations
 from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered, select_matrix
 from scclu.data.recipe import Recipe
-from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import CentroidHead
+from scclu.methods._batches import BatchMixin, read_batches
 from scclu.methods._cells import CellDigests
 from scclu.methods._checkpoints import Checkpoint, Stateful, checkpointing, data_digest
 from scclu.methods._clusters import assigned, check_n_clusters, described, warn_about_sizes
+from scclu.methods._description import DescriptionMixin
 from scclu.methods._persistence import SaveMixin
 from scclu.methods._scvi import BaseModelClass, register, registered_matrix
 from scclu.methods._snapshots import SnapshotRecorder, Snapshots
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 EMBEDDING_BATCH = 1024
 
 
-class ClusteringModel(SaveMixin, BaseModelClass):
+class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
     """Base of the clustering models.
 
     A subclass sets ``settings`` and ``module``, a network with a method ``embed`` and a ``head``, and calls
@@ -81,6 +81,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         check_n_clusters(n_clusters, matrix.shape[0], source)
         self._order = self._training_order(matrix)
         matrix = reordered(matrix, self._order)
+        self._set_batches(adata, self._order)
         is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
         self._cells = self._digests(adata, read)
@@ -94,10 +95,11 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         if self.settings.uses_tree or n_clusters is None:
             logger.debug("Clustering %d cells by a tree of tested merges.", matrix.shape[0])
             self._found = tree_clusters(
-                input_representations(matrix, names, source, **how),
+                [self._without_batches(values) for values in input_representations(matrix, names, source, **how)],
                 n_clusters,
                 alpha=self.settings.alpha,
                 min_cluster_size=self.settings.min_cluster_size,
+                batches=self._batches,
                 random_state=self._seed("tree"),
             )
         self.n_clusters_source = "tree" if n_clusters is None else "user"
@@ -108,7 +110,12 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     @classmethod
     def setup_anndata(
-        cls, adata: AnnData, layer: str | None = None, use_rep: str | None = None, **register_kwargs: Any
+        cls,
+        adata: AnnData,
+        layer: str | None = None,
+        use_rep: str | None = None,
+        batch_key: str | None = None,
+        **register_kwargs: Any,
     ) -> None:
         """Register the matrix of `adata` that the model reads.
 
@@ -125,6 +132,9 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         use_rep
             Key of ``adata.obsm`` with an embedding to use instead of genes (``"X_pca"``, ``"X_scVI"``); ``None``
             (default) uses genes.
+        batch_key
+            Column of ``adata.obs`` with the batch of each cell (sample, donor, protocol), whose effect is removed from
+            the embedding and the clusters; ``None`` (default) corrects for nothing.
         **register_kwargs
             Arguments that scvi-tools passes internally (``source_registry``).
 
@@ -135,7 +145,9 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         """
         layer, use_rep = (None if name == "X" else name for name in (layer, use_rep))
         select_matrix(adata, layer=layer, use_rep=use_rep)
-        register(cls, adata, layer=layer, use_rep=use_rep, **register_kwargs)
+        if batch_key is not None:
+            read_batches(adata, batch_key)
+        register(cls, adata, layer=layer, use_rep=use_rep, batch_key=batch_key, **register_kwargs)
 
     def _seed(self, name: str) -> int:
         """Random seed of one step of the model, whose stream no other step uses."""
@@ -156,38 +168,6 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         """Positions of the cells in `adata`, in the order of training, ``(n_cells,)``."""
         shuffled = np.random.default_rng(self._seed("order")).permutation(matrix.shape[0])
         return canonical_order(matrix)[shuffled]
-
-    # -- description --------------------------------------------------------------------------------------------------
-
-    @property
-    def history(self) -> dict[str, pd.DataFrame]:
-        """Mean of each loss over each epoch, in the format of scvi-tools.
-
-        One data frame per loss, with the name of the loss as its only column and the index ``"epoch"``; empty before
-        training.
-        """
-        return {
-            name: pd.DataFrame({name: values}, index=pd.RangeIndex(len(values), name="epoch"))
-            for name, values in self.history_.items()
-        }
-
-    @property
-    def summary_string(self) -> str:
-        """Class, number of clusters, preset, settings and training status as text."""
-        given = self.init_params_["non_kwargs"]
-        n_clusters = getattr(self, "n_clusters", given["n_clusters"])
-        values = {"n_clusters": n_clusters, "preset": given["preset"], **asdict(self.settings)}
-        values["random_state"] = self.random_state
-        return "\n".join(
-            [
-                f"{type(self).__name__} model with the following parameters:",
-                ", ".join(f"{name}: {value!r}" for name, value in values.items()),
-                f"Training status: {'Trained' if self.is_trained else 'Not Trained'}",
-            ]
-        )
-
-    def __repr__(self) -> str:
-        return self.summary_string
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -248,7 +228,7 @@ class ClusteringModel(SaveMixin, BaseModelClass):
 
     def _training_data(self) -> tuple[Any, ...]:
         """Arrays and matrices that determine the result of training."""
-        return (self._matrix,)
+        return (self._matrix,) if self._batches is None else (self._matrix, self._batches)
 
     def _new_module(self) -> torch.nn.Module:
         """Create the network with initial weights."""
@@ -269,17 +249,20 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         if not self.is_trained:
             raise RuntimeError(f"This {type(self).__name__} is not trained yet. Call .train() first.")
 
-    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
-        """Embed cells that :attr:`recipe` has transformed."""
-        self.module.eval()
-        return embed_cells(self.module.embed, matrix, self.module.device, batch_size or EMBEDDING_BATCH)
+    def _embed(self, matrix: Matrix, batches: np.ndarray | None, batch_size: int | None = None) -> np.ndarray:
+        """Embed cells of known batches that :attr:`recipe` has transformed."""
+        raise NotImplementedError
 
     def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
         """Embed the training cells of a loaded model, which are at the positions `saved_at` of its file."""
         return self.get_latent_representation(adata)
 
     def get_latent_representation(
-        self, adata: AnnData | None = None, indices: Sequence[int] | None = None, batch_size: int | None = None
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        transform_batch: str | None = None,
     ) -> np.ndarray:
         """Embedding of cells, as used for clustering.
 
@@ -293,6 +276,9 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         batch_size
             Number of new cells that are embedded at a time, which limits the memory; ``None`` (default) is 1,024, or
             the batch size of training for ``attention="batch"``.
+        transform_batch
+            Batch of the training cells as whose cells new cells are corrected; ``None`` (default) reads the batch of
+            each new cell in ``adata.obs``. For a model that was set up with `batch_key`.
 
         Returns
         -------
@@ -303,7 +289,8 @@ class ClusteringModel(SaveMixin, BaseModelClass):
         RuntimeError
             If the model is not trained, or was loaded without its cells and `adata` is ``None``.
         ValueError
-            If genes are missing, or the values are of another kind than the training values.
+            If genes are missing, the values are of another kind than the training values, or cells are of a batch that
+            the training cells do not have.
         """
         self._check_trained()
         if batch_size is not None:
@@ -316,10 +303,11 @@ class ClusteringModel(SaveMixin, BaseModelClass):
                 )
             return self._embedding.copy() if indices is None else self._embedding[np.asarray(indices)]
         matrix, names, source = self._read(adata)
+        batches = self._new_batches(adata, transform_batch)
         if indices is not None:
-            matrix = matrix[np.arange(matrix.shape[0])[np.asarray(indices)]]
-        matrix = self.recipe.transform(matrix, names, source)
-        return self._embed(matrix, batch_size)
+            rows = np.arange(matrix.shape[0])[np.asarray(indices)]
+            matrix, batches = matrix[rows], None if batches is None else batches[rows]
+        return self._embed(self.recipe.transform(matrix, names, source), batches, batch_size)
 
     def predict(self, adata: AnnData | None = None, soft: bool = False) -> np.ndarray:
         """Clusters of cells, or similarities of cells to clusters.

@@ -13,6 +13,7 @@ import torch
 from anndata import AnnData, read_h5ad
 
 from scclu._checks import check_number
+from scclu.cluster.batches import BatchCorrection
 from scclu.data.kinds import Scale
 from scclu.data.recipe import Recipe
 from scclu.methods._cells import CellDigests
@@ -162,6 +163,7 @@ def _save(model: Any, folder: Path, *, overwrite: bool, save_anndata: bool) -> N
             "scale": None if model.recipe.scale is None else asdict(model.recipe.scale),
         },
         "history": model.history_,
+        "batches": list(model._batch_names),
         **model._extra_state(),
     }
     tensors = {f"module.{name}": tensor for name, tensor in model.module.state_dict().items()}
@@ -170,6 +172,8 @@ def _save(model: Any, folder: Path, *, overwrite: bool, save_anndata: bool) -> N
     tensors["labels"] = torch.from_numpy(model._saved_labels if model.labels_ is None else model.labels_)
     if model._cells is not None:
         tensors |= model._cells.tensors()
+    if model._correction is not None:
+        tensors |= {f"correction.{name}": torch.from_numpy(part) for name, part in model._correction.arrays().items()}
     if not save_anndata:
         write_model(folder, state, tensors, overwrite=overwrite)
         return
@@ -268,6 +272,8 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     n_found = len(next((value for name, value in weights.items() if name.startswith("head.")), ()))
     if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
         raise ValueError(f"labels and a head of {n_found} clusters do not fit {model.n_clusters} clusters")
+    model._batch_names = [str(name) for name in state.get("batches", ())]  # version 0.1.0 has none
+    model._correction = _correction(tensors, len(model._batch_names))
     model._restore_state(state)
     model._restore(extra, len(labels))
     # on a device without memory: the weights are those of the file
@@ -285,6 +291,16 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     model.history_ = {name: np.array(values) for name, values in state["history"].items()}
     model.is_trained = True
     return model, labels
+
+
+def _correction(tensors: dict[str, torch.Tensor], n_batches: int) -> BatchCorrection | None:
+    if not n_batches:
+        return None
+    parts = {name: tensors[f"correction.{name}"].numpy() for name in ("direction", "shift", "n_cells")}
+    n_clusters, found, _ = parts["shift"].shape
+    if parts["direction"].shape != parts["shift"].shape or parts["n_cells"].shape != (n_clusters, n_batches):
+        raise ValueError(f"a correction for {found} batches does not fit {n_batches} batches")
+    return BatchCorrection(**parts)
 
 
 def _recipe(state: dict[str, Any], moments: torch.Tensor) -> Recipe:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import rich.pretty  # noqa: F401  view_anndata_setup of scvi-tools 1.4 uses it without importing it
 from anndata import AnnData
 from scvi.data import AnnDataManager
-from scvi.data.fields import LayerField, ObsmField
+from scvi.data.fields import CategoricalObsField, LayerField, ObsmField
 from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 from scvi.train import Trainer
@@ -23,6 +24,7 @@ __all__ = [
     "init_params",
     "parse_device_args",
     "register",
+    "registered_batch_key",
     "registered_matrix",
     "release",
     "saved_registry",
@@ -36,7 +38,13 @@ _X = "X"
 @one_at_a_time
 @quiet_loggers.held()
 def register(
-    cls: type[BaseModelClass], adata: AnnData, *, layer: str | None, use_rep: str | None, **register_kwargs: Any
+    cls: type[BaseModelClass],
+    adata: AnnData,
+    *,
+    layer: str | None,
+    use_rep: str | None,
+    batch_key: str | None = None,
+    **register_kwargs: Any,
 ) -> None:
     """Register the matrix that a model reads, which is what ``setup_anndata`` of scvi-tools' models does.
 
@@ -48,17 +56,23 @@ def register(
         Cells; identifiers are written into ``adata.uns``.
     layer, use_rep
         A key of ``adata.layers`` or of ``adata.obsm``; ``adata.X`` if both are ``None``.
+    batch_key
+        A column of ``adata.obs``; scvi-tools copies it to ``adata.obs["_scvi_batch"]``.
     **register_kwargs
         For :meth:`scvi.data.AnnDataManager.register_fields`.
     """
-    arguments = cls._get_setup_method_args(cls=cls, adata=adata, layer=layer, use_rep=use_rep)
+    arguments = cls._get_setup_method_args(cls=cls, adata=adata, layer=layer, use_rep=use_rep, batch_key=batch_key)
     field = (
         ObsmField(_X, use_rep, is_count_data=False, correct_data_format=False)
         if use_rep is not None
         else LayerField(_X, layer, is_count_data=False, correct_data_format=False)
     )
-    manager = AnnDataManager(fields=[field], setup_method_args=arguments)
-    manager.register_fields(adata, **register_kwargs)
+    batches = [] if batch_key is None else [CategoricalObsField("batch", batch_key)]
+    manager = AnnDataManager(fields=[field, *batches], setup_method_args=arguments)
+    with warnings.catch_warnings():
+        # its models need three cells of each batch
+        warnings.filterwarnings("ignore", message=".*has fewer than 3 cells", category=UserWarning)
+        manager.register_fields(adata, **register_kwargs)
     cls.register_manager(manager)
 
 
@@ -83,6 +97,11 @@ def release(cls: type[BaseModelClass], adata: AnnData) -> None:
 def setup_args(model: BaseModelClass) -> dict[str, Any]:
     """Arguments of ``setup_anndata`` that the model was set up with."""
     return model.registry["setup_args"]
+
+
+def registered_batch_key(model: Any) -> str | None:
+    """Column of ``adata.obs`` with the batches; ``None`` without batches, and for a model of version 0.1.0."""
+    return setup_args(model).get("batch_key")
 
 
 def registered_matrix(model: BaseModelClass) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
 """Plotting functions, with the conventions of :mod:`scanpy.pl`."""
 
+from scclu.pl._batches import batches
 from scclu.pl._choose_n_clusters import choose_n_clusters
 from scclu.pl._cluster_sizes import cluster_sizes
 from scclu.pl._confusion import confusion
@@ -15,6 +16,7 @@ from scclu.pl._top_markers import top_markers
 from scclu.pl._tree import tree
 
 __all__ = [
+    "batches",
     "choose_n_clusters",
     "cluster_sizes",
     "confusion",

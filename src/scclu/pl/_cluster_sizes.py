@@ -21,7 +21,8 @@ def cluster_sizes(
 ) -> Any:
     """Plot the number of cells of each cluster and the distribution of their confidence.
 
-    Boxes span the quartiles, with a line at the median; whiskers span the 5th to the 95th percentile.
+    Boxes span the quartiles, with a line at the median; whiskers span the 5th to the 95th percentile. Clusters that
+    ``restrict_to`` has left as they were have no confidence.
 
     Parameters
     ----------
@@ -60,9 +61,11 @@ def cluster_sizes(
             f"There are: {listed(adata.obs)}."
         )
     confidence = adata.obs[column].to_numpy(dtype=float)
-    if not np.isfinite(confidence).all():
-        raise ValueError(f"adata.obs[{column!r}] has values that are missing or infinite.")
     names = list(clusters.categories)
+    # clusters that restrict_to has left as they were have no confidence
+    with_confidence = np.unique(clusters.codes[~np.isnan(confidence)])
+    if not len(with_confidence) or not np.isfinite(confidence[np.isin(clusters.codes, with_confidence)]).all():
+        raise ValueError(f"adata.obs[{column!r}] has values that are missing or infinite.")
     colors = category_colors(adata, key, len(names))
     height = max(1.6, 0.9 + 0.2 * len(names))
     figure, (left, right) = panels(ax, 1, 2, figsize=(7, height))
@@ -71,9 +74,9 @@ def cluster_sizes(
     bars = left.barh(rows, sizes, color=colors, height=0.75)
     left.set(xlabel="cells", ylabel=key, xlim=(0, 1.22 * sizes.max()), ylim=(len(names) - 0.5, -0.5))
     boxes = right.boxplot(
-        [confidence[clusters.codes == k] for k in rows],
+        [confidence[clusters.codes == k] for k in with_confidence],
         orientation="horizontal",
-        positions=rows,
+        positions=with_confidence,
         widths=0.65,
         whis=(5, 95),
         showfliers=False,
@@ -82,9 +85,9 @@ def cluster_sizes(
         medianprops={"color": "black", "linewidth": 1.5},
     )
     highest = max(float(line.get_xdata().max()) for line in boxes["caps"])
-    for box, color in zip(boxes["boxes"], colors, strict=True):
+    for box, k in zip(boxes["boxes"], with_confidence, strict=True):
         # keep the median visible on dark colours
-        box.set(facecolor=color, alpha=0.5)
+        box.set(facecolor=colors[k], alpha=0.5)
     right.set(xlabel="confidence", xlim=(0, min(1.0, 1.1 * highest) or 1.0), ylim=(len(names) - 0.5, -0.5))
     right.set_yticks([])
     for panel in (left, right):

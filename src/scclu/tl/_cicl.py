@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 from scclu.methods.cicl.model import CICL
+from scclu.tl._restrict import read_restriction, restricted_key
 from scclu.tl._write import train_model, write_clusters
 
 if TYPE_CHECKING:
@@ -19,11 +21,13 @@ def cicl(
     *,
     layer: str | None = None,
     use_rep: str | None = None,
+    batch_key: str | None = None,
     preset: Literal["default", "paper"] = "default",
     alpha: float = ALPHA,
     min_cluster_size: int = MIN_CLUSTER_SIZE,
     max_epochs: int | None = None,
     batch_size: int | None = None,
+    restrict_to: tuple[str, Iterable[str]] | None = None,
     key_added: str = "cicl",
     random_state: int = 0,
     accelerator: str = "auto",
@@ -41,7 +45,8 @@ def cicl(
     """Cluster cells by cluster-aware iterative contrastive learning.
 
     The same as :meth:`CICL.setup_anndata <scclu.model.CICL.setup_anndata>`, :class:`~scclu.model.CICL`,
-    :meth:`~scclu.model.CICL.train` and writing the results. No column of ``adata.obs`` is read.
+    :meth:`~scclu.model.CICL.train` and writing the results. No column of ``adata.obs`` is read but those in `batch_key`
+    and `restrict_to`.
 
     Parameters
     ----------
@@ -54,6 +59,9 @@ def cicl(
         Key of ``adata.layers`` to use instead of ``X``.
     use_rep
         Key of ``adata.obsm`` to use instead of genes.
+    batch_key
+        Column of ``adata.obs`` with the batch of each cell (sample, donor, protocol). Its effect is removed from the
+        embedding, clusters are compared within batches, and the composition of each cluster is stored.
     preset
         Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
     alpha
@@ -65,8 +73,12 @@ def cicl(
         As in :meth:`CICL.train <scclu.model.CICL.train>`.
     progress_bar
         Show a progress bar during training.
+    restrict_to
+        Column of ``adata.obs`` and a list of its names: only the cells with these names are clustered, anew, as in
+        :func:`scanpy.tl.leiden`. Their clusters are called ``"3,0"``, ``"3,1"``, ... for one name and ``"3-4,0"``, ...
+        for several; the others keep their names. The model is trained on these cells only.
     key_added
-        Key under which the results are stored.
+        Key under which the results are stored; with `restrict_to`, the default is ``"cicl_R"``.
     random_state
         Random seed; the same seed gives the same clusters on the same machine.
     copy
@@ -94,8 +106,13 @@ def cicl(
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
         ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
+        With `batch_key` also ``"batches"``, for :func:`scclu.pl.batches`: the names ``"batches"``, ``"counts"``
+        ``(n_clusters, n_batches)``, and ``"table"``, a data frame with the batch that stands out in each cluster.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
+
+    With `restrict_to`, the confidence, the fine cluster and the embedding of the other cells are missing (NaN), because
+    the network has not seen such cells; ``adata.uns[key_added]`` is about the cells that were clustered.
 
     Raises
     ------
@@ -108,15 +125,22 @@ def cicl(
     >>> scclu.tl.cicl(adata, n_clusters=10, max_epochs=2)
     >>> adata.obs["cicl"].cat.categories.tolist()
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
+    >>> scclu.tl.cicl(adata, n_clusters=2, restrict_to=("cicl", ["0"]), max_epochs=2)
+    >>> adata.obs["cicl_R"].cat.categories[:3].tolist()
+    ['0,0', '0,1', '1']
     """
     arguments = locals()
+    key = restricted_key(key_added, "cicl", restrict_to)
+    restriction = read_restriction(adata, restrict_to, key, n_clusters)
     model = train_model(
         CICL,
         adata,
         n_clusters,
         layer=layer,
         use_rep=use_rep,
-        key_added=key_added,
+        batch_key=batch_key,
+        key_added=key,
+        restriction=restriction,
         copy=copy,
         model_kwargs={
             "preset": preset,
@@ -138,4 +162,4 @@ def cicl(
             "enable_progress_bar": progress_bar,
         },
     )
-    return write_clusters(adata, model, key_added, arguments, copy=copy, return_model=return_model)
+    return write_clusters(adata, model, key, arguments, restriction=restriction, copy=copy, return_model=return_model)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scclu._checks import check_key, check_number
+from scclu._checks import check_adata, check_key, check_number
+from scclu._labels import read_labels
 from scclu.cluster.forks import stored_tree
 from scclu.cluster.head import head_of_cut
 from scclu.methods._clusters import assigned
+from scclu.tl._restrict import recorded_names, renamed, spread
 from scclu.tl._write import write_results
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ def cut_tree(
     ``adata.uns[key_added]``
         ``"n_clusters"``; ``"params"``.
 
+    If the clustering was called with ``restrict_to``, the number is that of the clusters of these cells, and the other
+    cells keep their names and have no confidence (NaN).
+
     Raises
     ------
     TypeError, ValueError
@@ -74,10 +79,12 @@ def cut_tree(
     >>> adata.obs["cicl_5"].nunique()
     5
     """
-    tree, fine = stored_tree(adata, key)
+    cells = _restricted_cells(adata, key)
+    tree, fine = stored_tree(adata if cells is None else adata[cells], key)
     if f"X_{key}" not in adata.obsm:
         raise ValueError(f"A cut of the tree in adata.uns[{key!r}] needs adata.obsm['X_{key}'] as well.")
     embedding = np.asarray(adata.obsm[f"X_{key}"], dtype=np.float32)
+    embedding = embedding if cells is None else embedding[cells]
     if (n_clusters is None) == (resolution is None):
         raise ValueError(
             f"Pass n_clusters or resolution, one of them, but n_clusters={n_clusters!r} and resolution={resolution!r} "
@@ -91,17 +98,33 @@ def cut_tree(
         number, name = int((tree.height > resolution).sum()) + 1, f"{key}_r{resolution:g}"
     key_added = check_key(name if key_added is None else key_added, key, f"{key}_fine", f"{key}_confidence")
     probability = assigned(head_of_cut(embedding, tree, fine, number), embedding)
-    labels = probability.argmax(axis=1)
-    names = [str(each) for each in range(probability.shape[1])]
+    n_found = probability.shape[1]
     params = {"key": key, "n_clusters": number} | ({} if resolution is None else {"resolution": float(resolution)})
     adata = write_results(
         adata,
         copy=copy,
         obs={
-            key_added: pd.Categorical(labels.astype(str), categories=names),
-            f"{key_added}_confidence": probability.max(axis=1),
+            key_added: _named(adata, key, cells, probability.argmax(axis=1), n_found),
+            f"{key_added}_confidence": spread(probability.max(axis=1), cells),
         },
-        uns={key_added: {"n_clusters": len(names), "params": params}},
+        uns={key_added: {"n_clusters": n_found, "params": params}},
     )
     logger.info("Wrote obs[%r], obs['%s_confidence'] and uns[%r].", key_added, key_added, key_added)
     return adata if copy else None
+
+
+def _restricted_cells(adata: AnnData, key: str) -> np.ndarray | None:
+    """Whether a cell was clustered, ``(n_obs,)`` bool; None if the clustering was not restricted."""
+    check_adata(adata)
+    column = f"{key}_fine"
+    if recorded_names(adata, key) is None or column not in adata.obs:
+        return None
+    return adata.obs[column].notna().to_numpy()
+
+
+def _named(adata: AnnData, key: str, cells: np.ndarray | None, labels: np.ndarray, n_clusters: int) -> pd.Categorical:
+    """Names of the clusters `labels` of the cells that were clustered, and of all others."""
+    names = recorded_names(adata, key)
+    if cells is None or names is None:
+        return pd.Categorical(labels.astype(str), categories=[str(each) for each in range(n_clusters)])
+    return renamed(read_labels(adata, key, argument="key", allow_missing=True), cells, names, labels)

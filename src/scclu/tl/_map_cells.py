@@ -31,6 +31,7 @@ def map_cells(
     threshold: float = 0.5,
     unassigned: str = "Unknown",
     batch_size: int | None = None,
+    transform_batch: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
 ) -> AnnData | None:
@@ -54,6 +55,9 @@ def map_cells(
         As in :func:`classify`.
     batch_size
         Number of cells that are embedded at a time; None is 1,024.
+    transform_batch
+        Batch of the training cells as whose cells the new cells are corrected, for a model with `batch_key` and cells
+        of a batch that the training cells do not have. None reads the batch of each cell in ``adata.obs[batch_key]``.
     key_added
         Key under which the results are stored; ``"cicl"`` or ``"scsiameseclu"`` if None.
     copy
@@ -104,7 +108,7 @@ def map_cells(
     embedding_id = model.embedding_id
     if classifier is not None:
         classifier.check_embedding(embedding_id, "the model")
-    embedding = model.get_latent_representation(adata, batch_size=batch_size)
+    embedding = model.get_latent_representation(adata, batch_size=batch_size, transform_batch=transform_batch)
     probability = assigned(model.module.head, embedding)
     names = [str(each) for each in range(probability.shape[1])]
     results: dict[str, dict[str, Any]] = {

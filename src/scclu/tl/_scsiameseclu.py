@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scclu.cluster.core import ALPHA, MIN_CLUSTER_SIZE
 from scclu.methods.scsiameseclu.model import ScSiameseClu
+from scclu.tl._restrict import read_restriction, restricted_key
 from scclu.tl._write import train_model, write_clusters
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ def scsiameseclu(
     *,
     layer: str | None = None,
     use_rep: str | None = None,
+    batch_key: str | None = None,
     counts_layer: str | None = None,
     neighbors_key: str | None = None,
     preset: Literal["default", "paper"] = "default",
@@ -26,6 +29,7 @@ def scsiameseclu(
     min_cluster_size: int = MIN_CLUSTER_SIZE,
     max_epochs: int | None = None,
     batch_size: int | None = None,
+    restrict_to: tuple[str, Iterable[str]] | None = None,
     key_added: str = "scsiameseclu",
     random_state: int = 0,
     accelerator: str = "auto",
@@ -42,7 +46,7 @@ def scsiameseclu(
 
     Equivalent to :meth:`ScSiameseClu.setup_anndata <scclu.model.ScSiameseClu.setup_anndata>`,
     :class:`~scclu.model.ScSiameseClu`, :meth:`~scclu.model.ScSiameseClu.train` and writing the results to `adata`. No
-    column of ``adata.obs`` is read.
+    column of ``adata.obs`` is read but those in `batch_key` and `restrict_to`.
 
     Parameters
     ----------
@@ -61,6 +65,9 @@ def scsiameseclu(
     neighbors_key
         Key of ``adata.uns``, as written by :func:`scanpy.pp.neighbors`, of a graph to use, without its weights and
         directions; ``None`` builds a graph of nearest neighbours by Pearson correlation.
+    batch_key
+        Column of ``adata.obs`` with the batch of each cell (sample, donor, protocol). Its effect is removed from the
+        embedding, clusters are compared within batches, and the composition of each cluster is stored.
     preset
         Preset that provides defaults for all settings that are not passed: ``"default"`` or ``"paper"``.
     alpha
@@ -72,8 +79,12 @@ def scsiameseclu(
         As in :meth:`ScSiameseClu.train <scclu.model.ScSiameseClu.train>`.
     progress_bar
         Show a progress bar during training.
+    restrict_to
+        Column of ``adata.obs`` and a list of its names: only the cells with these names are clustered, anew, as in
+        :func:`scanpy.tl.leiden`. Their clusters are called ``"3,0"``, ``"3,1"``, ... for one name and ``"3-4,0"``, ...
+        for several; the others keep their names. The model is trained on these cells only.
     key_added
-        Key under which the results are stored.
+        Key under which the results are stored; with `restrict_to`, the default is ``"scsiameseclu_R"``.
     random_state
         Random seed; the same seed gives the same clusters on the same machine.
     copy
@@ -101,8 +112,13 @@ def scsiameseclu(
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch of each phase; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
         ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
+        With `batch_key` also ``"batches"``, for :func:`scclu.pl.batches`: the names ``"batches"``, ``"counts"``
+        ``(n_clusters, n_batches)``, and ``"table"``, a data frame with the batch that stands out in each cluster.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
         ``(n, n_obs, n_dims)`` float32 and ``"clusters"`` ``(n, n_obs)`` int32.
+
+    With `restrict_to`, the confidence, the fine cluster and the embedding of the other cells are missing (NaN), because
+    the network has not seen such cells; ``adata.uns[key_added]`` is about the cells that were clustered.
 
     Raises
     ------
@@ -117,13 +133,17 @@ def scsiameseclu(
     (700, 15)
     """
     arguments = locals()
+    key = restricted_key(key_added, "scsiameseclu", restrict_to)
+    restriction = read_restriction(adata, restrict_to, key, n_clusters)
     model = train_model(
         ScSiameseClu,
         adata,
         n_clusters,
         layer=layer,
         use_rep=use_rep,
-        key_added=key_added,
+        batch_key=batch_key,
+        key_added=key,
+        restriction=restriction,
         copy=copy,
         model_kwargs={
             "preset": preset,
@@ -146,4 +166,4 @@ def scsiameseclu(
         },
         count_layers=() if model_kwargs.get("zinb_weight") == 0 else (None, "counts", counts_layer),
     )
-    return write_clusters(adata, model, key_added, arguments, copy=copy, return_model=return_model)
+    return write_clusters(adata, model, key, arguments, restriction=restriction, copy=copy, return_model=return_model)

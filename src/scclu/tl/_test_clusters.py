@@ -10,6 +10,8 @@ import pandas as pd
 
 from scclu._checks import check_key, check_number, check_seed
 from scclu._labels import read_labels
+from scclu._rng import child_seed
+from scclu.cluster.batches import BatchCorrection
 from scclu.cluster.pair_tests import PairTests, TestedPairs
 from scclu.tl._labelled_cells import LabelledCells, labelled_cells, read_clusters
 from scclu.tl._write import check_writable, h5ad_safe, write_results
@@ -54,9 +56,8 @@ def test_clusters(
         components are computed as in :func:`~scclu.tl.cicl`, from the layer or embedding that was clustered if scclu
         has made the clusters, and from ``adata.X`` otherwise.
     batch_key
-        Column of ``adata.obs`` with batches. A constant shift of each batch is removed. Two clusters are tested within
-        each batch that has at least 30 cells of both, and on all of their cells if there is none. The p-value of a pair
-        is the lowest one times the number of these batches (Bonferroni).
+        Column of ``adata.obs`` with batches. The data are corrected for them, as by :func:`cicl`, and two clusters are
+        compared within the batches that have cells of both, if there are any.
     alpha
         Probability that any pair is called distinct although it is one cluster, in [0, 1].
     merge
@@ -108,7 +109,12 @@ def test_clusters(
     batch = None if batches is None else np.unique(batches[cells.rows], return_inverse=True)[1]
     params = {"groupby": groupby, "use_rep": use_rep, "batch_key": batch_key, "alpha": float(alpha), "merge": merge}
     params["random_state"] = int(random_state)
-    tests = PairTests(cells.representations, cells.codes, batch)
+    representations = list(cells.representations)
+    if batch is not None:
+        n_batches, seed = int(batch.max()) + 1, child_seed(random_state, "batch correction")
+        corrections = [BatchCorrection.fit(each, batch, n_batches, random_state=seed) for each in representations]
+        representations = [fitted(each, batch) for fitted, each in zip(corrections, representations, strict=True)]
+    tests = PairTests(representations, cells.codes, batch)
     results: dict[str, Any] = {"table": _table(cells, tests.tested(), tests.sizes), "params": h5ad_safe(params)}
     obs = {}
     if merge:

@@ -18,7 +18,10 @@ from scclu.data.disk import is_on_disk
 from scclu.data.matrix import gene_names, in_memory, select_matrix
 from scclu.data.neighbors import select_neighbors
 from scclu.methods._base import ClusteringModel
+from scclu.methods._batches import read_batches
 from scclu.methods._scvi import release
+from scclu.tl._batch_table import batch_table
+from scclu.tl._restrict import Restriction, new_names, recorded_restriction, renamed, spread
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +108,7 @@ def model_input(
     *,
     layer: str | None,
     use_rep: str | None,
+    batch_key: str | None = None,
     count_layers: Iterable[str | None] = (),
     neighbors_key: str | None = None,
     on_disk: bool = False,
@@ -117,6 +121,8 @@ def model_input(
         The user's AnnData.
     layer, use_rep
         Matrix that the model reads.
+    batch_key
+        Column of ``adata.obs`` to include.
     count_layers
         Layers that may contain counts, which are included if they exist; ``None`` is ``X``.
     neighbors_key
@@ -128,6 +134,8 @@ def model_input(
     if not (on_disk and is_on_disk(values)):
         values = in_memory(values)
     obs = pd.DataFrame(index=pd.RangeIndex(adata.n_obs).astype(str))
+    if batch_key is not None:
+        obs[batch_key] = read_batches(adata, batch_key)
     layers = {} if layer is None else {layer: values}
     layers |= {
         name: in_memory(adata.layers[name]) for name in count_layers if name is not None and name in adata.layers
@@ -154,13 +162,18 @@ def train_model(
     *,
     layer: str | None,
     use_rep: str | None,
+    batch_key: str | None = None,
     key_added: str,
     model_kwargs: Mapping[str, Any],
     train_kwargs: Mapping[str, Any],
     count_layers: Iterable[str | None] = (),
+    restriction: Restriction | None = None,
     copy: bool = False,
 ) -> ClusteringModel:
-    """Set up, create and train a model, after checking that results can be written as `copy` says."""
+    """Set up, create and train a model, after checking that results can be written as `copy` says.
+
+    The model is trained on the cells of the `restriction`, or on all.
+    """
     allowed = set(inspect.signature(cls.__init__).parameters) - {"self", "adata", "registry"}
     unknown = sorted(set(model_kwargs) - allowed)
     if unknown:
@@ -168,22 +181,23 @@ def train_model(
     check_writable(adata, copy=copy)
     check_training(adata, **{name: train_kwargs[name] for name in ("max_epochs", "batch_size", "n_snapshots")})
     neighbors_key = model_kwargs.get("neighbors_key")
-    check_key(key_added, neighbors_key)
+    check_key(key_added, neighbors_key, batch_key)
     if use_rep == f"X_{key_added}":
         raise ValueError(
             f"use_rep must not be {use_rep!r}, which this call writes: what it reads would be lost. "
             "Pass another key_added."
         )
     shell = model_input(
-        adata,
+        adata if restriction is None else adata[restriction.cells],
         layer=layer,
         use_rep=use_rep,
+        batch_key=batch_key,
         count_layers=count_layers,
         neighbors_key=neighbors_key,
         on_disk=cls.reads_blocks,
     )
     try:
-        cls.setup_anndata(shell, layer=layer, use_rep=use_rep)
+        cls.setup_anndata(shell, layer=layer, use_rep=use_rep, batch_key=batch_key)
         model = cls(shell, n_clusters, **model_kwargs)
         model.train(**train_kwargs)
     except BaseException:
@@ -195,7 +209,14 @@ def train_model(
 
 
 def write_clusters(
-    adata: AnnData, model: ClusteringModel, key: str, arguments: Mapping[str, Any], *, copy: bool, return_model: bool
+    adata: AnnData,
+    model: ClusteringModel,
+    key: str,
+    arguments: Mapping[str, Any],
+    *,
+    restriction: Restriction | None,
+    copy: bool,
+    return_model: bool,
 ) -> Any:
     """Write the results of a trained model, and the `arguments` of the tool (its ``locals()``).
 
@@ -212,7 +233,7 @@ def write_clusters(
             release(type(model), model.adata)
     n_clusters = int(labels.max()) + 1
     recorded = {name: value for name, value in arguments.items() if name not in _NOT_RECORDED}
-    recorded |= arguments["model_kwargs"]
+    recorded |= arguments["model_kwargs"] | {"key_added": key, "restrict_to": recorded_restriction(restriction)}
     about = {
         "params": h5ad_safe({name: value for name, value in recorded.items() if name not in _RUNTIME}),
         "runtime": h5ad_safe({name: value for name, value in recorded.items() if name in _RUNTIME}),
@@ -221,18 +242,28 @@ def write_clusters(
         "embedding_id": model.embedding_id,
         "history": h5ad_safe(model.history_),
     }
+    if model._batches_of_cells is not None:
+        about["batches"] = batch_table(labels, model._batches_of_cells, n_clusters, list(model._batch_names))
+        if restriction is not None:
+            table = about["batches"]["table"]
+            table["cluster"] = new_names(restriction.names, table["cluster"])
     if model.snapshots_ is not None:
         about["snapshots"] = asdict(model.snapshots_)
+    cells = None if restriction is None else restriction.cells
     obs: dict[str, Any] = {}
     if model.tree_ is not None and model.fine_ is not None:
         about["tree"] = asdict(model.tree_)
-        obs[f"{key}_fine"] = pd.Categorical(model.fine_.astype(str), categories=_names(model.tree_.n_fine))
-    clusters = pd.Categorical(labels.astype(str), categories=_names(n_clusters))
+        fine = spread(model.fine_.astype(str).astype(object), cells)
+        obs[f"{key}_fine"] = pd.Categorical(fine, categories=_names(model.tree_.n_fine))
+    if restriction is None:
+        clusters = pd.Categorical(labels.astype(str), categories=_names(n_clusters))
+    else:
+        clusters = renamed(restriction.labels, restriction.cells, restriction.names, labels)
     adata = write_results(
         adata,
         copy=copy,
-        obs={key: clusters, f"{key}_confidence": confidence, **obs},
-        obsm={f"X_{key}": embedding},
+        obs={key: clusters, f"{key}_confidence": spread(confidence, cells), **obs},
+        obsm={f"X_{key}": spread(embedding, cells)},
         uns={key: about},
     )
     logger.info("Wrote obs[%r], obs['%s_confidence'], obsm['X_%s'] and uns[%r].", key, key, key, key)

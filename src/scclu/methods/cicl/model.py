@@ -21,6 +21,7 @@ from scclu.data.matrix import Matrix, reordered
 from scclu.data.tensors import batch_tensor, embed_cells
 from scclu.methods._assignment import CentroidHead
 from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel
+from scclu.methods._batches import corrected
 from scclu.methods._clusters import assigned, kmeans_head
 from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params
@@ -238,13 +239,8 @@ class CICL(ClusteringModel):
             max_epochs = self.settings.n_epochs(self._matrix.shape[0], steps_per_epoch)
         module = self._new_module()  # the old network is kept until training succeeds
         plan = self._plan(module, batch_size, max_epochs * steps_per_epoch)
-        logger.debug(
-            "Training CICL on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.",
-            *self._matrix.shape,
-            max_epochs,
-            steps_per_epoch,
-            batch_size,
-        )
+        numbers = *self._matrix.shape, max_epochs, steps_per_epoch, batch_size
+        logger.debug("Training on %d cells x %d genes: %d epochs of %d minibatches of up to %d cells.", *numbers)
         recorder = SnapshotRecorder(n_snapshots, max_epochs, partial(self._snapshot, module, batch_size))
         checkpoint_of = self._checkpointing(
             checkpoint_dir,
@@ -273,8 +269,10 @@ class CICL(ClusteringModel):
                 self._fit_embedding(module.eval(), batch_size)
             history = {name: np.array(values) for name, values in plan.history.items()}
             embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
+            correction = self._fit_correction(embedding)
+            embedding = corrected(embedding, self._batches, correction)
             head = self._head(embedding, module)
-            self._keep(module, history, recorder, embedding, head, _batch_size=batch_size)
+            self._keep(module, history, recorder, embedding, head, _batch_size=batch_size, _correction=correction)
 
     def _embed_with(
         self, module: CICLModule, encode: Callable[[torch.Tensor], torch.Tensor], matrix: Matrix, batch_size: int
@@ -284,11 +282,13 @@ class CICL(ClusteringModel):
             return embed_cells(encode, matrix, module.device, batch_size, equal_batches=True)
         return embed_cells(encode, matrix, module.device, EMBEDDING_BATCH)
 
-    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
+    def _embed(self, matrix: Matrix, batches: np.ndarray | None, batch_size: int | None = None) -> np.ndarray:
         module = self.module.eval()
         if self.settings.attention == "batch":
-            return self._embed_with(module, module.embed, matrix, batch_size or self._batch_size)
-        return super()._embed(matrix, batch_size)
+            embedding = self._embed_with(module, module.embed, matrix, batch_size or self._batch_size)
+        else:
+            embedding = embed_cells(module.embed, matrix, module.device, batch_size or EMBEDDING_BATCH)
+        return corrected(embedding, batches, self._correction)
 
     def _extra_state(self) -> dict[str, Any]:
         return {"batch_size": self._batch_size}
@@ -300,7 +300,9 @@ class CICL(ClusteringModel):
     def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
         matrix, names, source = self._read(adata)
         order = self._training_order(matrix)  # so that cells attend to each other as they did after training
-        embedding = self._embed(self.recipe.transform(reordered(matrix, order), names, source))
+        batches = self._new_batches(adata, None)
+        matrix = self.recipe.transform(reordered(matrix, order), names, source)
+        embedding = self._embed(matrix, None if batches is None else batches[order])
         return embedding[np.argsort(order)]
 
     def _fit_embedding(self, module: CICLModule, batch_size: int) -> None:
@@ -319,7 +321,7 @@ class CICL(ClusteringModel):
 
     def _snapshot(self, module: CICLModule, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         self._fit_embedding(module, batch_size)
-        embedding = self._embed_with(module, module.embed, self._matrix, batch_size)
+        embedding = self._without_batches(self._embed_with(module, module.embed, self._matrix, batch_size))
         return embedding, assigned(self._head(embedding, module), embedding).argmax(axis=1)
 
     def _plan(self, module: CICLModule, batch_size: int, n_steps: int) -> CICLPlan:

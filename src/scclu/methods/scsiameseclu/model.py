@@ -24,6 +24,7 @@ from scclu.data.matrix import Matrix
 from scclu.graph.knn import pearson_knn
 from scclu.methods._assignment import CentroidHead
 from scclu.methods._base import ClusteringModel
+from scclu.methods._batches import corrected
 from scclu.methods._randomness import SeededInitialisation
 from scclu.methods._scvi import init_params, setup_args
 from scclu.methods._snapshots import SnapshotRecorder
@@ -190,6 +191,8 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         n_cells, n_genes = self._matrix.shape
         self._projection = self._make_projection(max(1, min(self.settings.n_components, n_cells - 1, n_genes)))
         components = fit_projection(self._projection, self._matrix, self._seed("components"))
+        self._correction = self._fit_correction(components.numpy())
+        components = torch.from_numpy(corrected(components.numpy(), self._batches, self._correction))
         graph, self._graph = self._graph, None
         if graph is None:
             # a complete graph would make all embeddings equal
@@ -282,13 +285,8 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         labels = self._found.labels if settings.cluster_method == "tree" else None
         refresh = make_refresh(module, batches, settings, n_epochs, labels, self._seed("clusters"))
         recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
-        logger.debug(
-            "Training scSiameseClu on %d cells: three phases of %d epochs of %d batches of about %d cells.",
-            self._matrix.shape[0],
-            n_epochs,
-            EPOCH_STEPS,
-            min(batch_size, self._matrix.shape[0]),
-        )
+        numbers = len(features), n_epochs, EPOCH_STEPS, min(batch_size, len(features))
+        logger.debug("Training on %d cells: three phases of %d epochs of %d batches of about %d cells.", *numbers)
         checkpoint_of = self._checkpointing(
             checkpoint_dir,
             {
@@ -336,10 +334,10 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     # -- new cells ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _embed(self, matrix: Matrix, batch_size: int | None = None) -> np.ndarray:
+    def _embed(self, matrix: Matrix, batches: np.ndarray | None, batch_size: int | None = None) -> np.ndarray:
         """Embed new cells, each of which averages over its nearest training cells and does not change them."""
         device, settings, reference = self.module.device, self.settings, self._reference
-        new = project(self._projection, matrix)
+        new = torch.from_numpy(corrected(project(self._projection, matrix).numpy(), batches, self._correction))
         operators = GraphOperators.from_adjacency(
             reference.adjacency, reference.pruned, teleport=settings.teleport, tolerance=_TOLERANCE
         )
