@@ -238,7 +238,7 @@ class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
 
     @property
     def embedding_id(self) -> str:
-        """Identifier of the embedding, a digest of weights and genes: another one after another training."""
+        """Identifier of the embedding (a digest of weights and genes), which differs between two trainings."""
         self._check_trained()
         weights = {name: tensor for name, tensor in self.module.state_dict().items() if not name.startswith("head.")}
         genes = "\n".join([type(self).__name__, *map(str, self.recipe.genes), *sorted(weights)])

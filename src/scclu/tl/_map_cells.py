@@ -19,13 +19,16 @@ from scclu.tl._write import check_writable, write_results
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from scclu.methods.cicl.model import CICL
+    from scclu.methods.scsiameseclu.model import ScSiameseClu
+
 logger = logging.getLogger(__name__)
 
 
 @one_at_a_time
 def map_cells(
     adata: AnnData,
-    model: ClusteringModel,
+    model: CICL | ScSiameseClu,
     *,
     classifier: CellClassifier | None = None,
     threshold: float = 0.5,
