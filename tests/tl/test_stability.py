@@ -91,3 +91,18 @@ def test_few_cells():
     adata.obs["pairs"] = list("aabbcc")
     scclu.tl.stability(adata, "pairs", n_runs=3)
     assert adata.uns["pairs_stability"]["table"]["jaccard"].between(0, 1).all()
+
+
+def test_batches_of_the_clustering_are_corrected():
+    adata = simulated_counts(300, 120)
+    batch = np.random.default_rng(0).integers(0, 2, adata.n_obs)
+    factor = np.exp(2 * np.random.default_rng(1).standard_normal(adata.n_vars))
+    adata.X = (adata.X.toarray() * np.where(batch[:, None] == 1, factor, 1.0)).round().astype(np.float32)
+    adata.obs["donor"] = np.array(["a", "b"])[batch]
+    scclu.tl.cicl(adata, 3, batch_key="donor", max_epochs=1, accelerator="cpu")
+    other = adata.copy()
+    del other.obs["donor"]  # nothing is known of the batches
+    for cells in (adata, other):
+        scclu.tl.stability(cells, "cicl", n_runs=3)
+    known, unknown = (cells.uns["cicl_stability"]["table"]["jaccard"].mean() for cells in (adata, other))
+    assert known > 0.9 and known > unknown + 0.1

@@ -73,7 +73,7 @@ def rank_sides(matrix: Matrix, names: np.ndarray, second: np.ndarray, n_genes: i
     """
     work = AnnData(matrix, var=pd.DataFrame(index=pd.Index(names, dtype=object)))
     work.obs["side"] = pd.Categorical(second.astype(int).astype(str))
-    with warnings.catch_warnings():
+    with scanpy_is_quiet.held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as above
         sc.tl.rank_genes_groups(work, "side", n_genes=n_genes, method=method, use_raw=False, key_added="ranking")
     table = work.uns["ranking"]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from scclu.cluster.kmeans import kmeans
+from scclu.cluster.space import first_rows
 
 # cells that a correction is fitted to, if there are more
 FITTED_CELLS = 20_000
@@ -60,7 +61,7 @@ class BatchCorrection:
 
     @classmethod
     def fit(cls, points: np.ndarray, batches: np.ndarray, n_batches: int, *, random_state: int) -> Self:
-        """Fit a correction to cells in random order, of which at most 20,000, the first ones, are used.
+        """Fit a correction to cells in random order: the first 20,000, and the first 30 of each batch.
 
         Parameters
         ----------
@@ -73,9 +74,7 @@ class BatchCorrection:
         random_state
             Seed.
         """
-        # and some cells of each batch
-        rank = _rank_within(batches)
-        used = np.flatnonzero((np.arange(len(points)) < FITTED_CELLS) | (rank < _CELLS))
+        used = first_rows(batches, FITTED_CELLS, _CELLS)
         cells, batch = points[used].astype(np.float64), batches[used]
         member = np.eye(n_batches)[batch]
         rng = np.random.default_rng(random_state)
@@ -120,15 +119,6 @@ class BatchCorrection:
     def arrays(self) -> dict[str, Any]:
         """The attributes, for a file."""
         return asdict(self)
-
-
-def _rank_within(batches: np.ndarray) -> np.ndarray:
-    """Number of earlier cells of the same batch, for each cell."""
-    order = np.argsort(batches, kind="stable")
-    sizes = np.bincount(batches)
-    rank = np.empty(len(batches), dtype=np.int64)
-    rank[order] = np.arange(len(batches)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return rank
 
 
 def _unit(points: np.ndarray) -> np.ndarray:

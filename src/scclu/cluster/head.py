@@ -16,7 +16,7 @@ from torch import nn
 from scclu._process import known_warnings_ignored
 from scclu.cluster.core import cut_cells
 from scclu.cluster.kmeans import one_thread
-from scclu.cluster.space import cluster_means
+from scclu.cluster.space import cluster_means, first_rows
 from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import canonical_order
 
@@ -113,7 +113,7 @@ def _fit(embedding: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) 
     scale = float(np.sqrt(np.mean((embedding - center) ** 2))) or 1.0
     # in an order that does not depend on that of the cells
     order = canonical_order(embedding)[np.random.default_rng(0).permutation(len(embedding))]
-    rows = order[_fitted_rows(labels[order])]
+    rows = order[first_rows(labels[order], FITTED_CELLS, 2 * _N_FOLDS)]
     fitted, known = (embedding[rows] - center) / scale, labels[rows]
     rules = [_logistic(penalty) for penalty in penalties]
     if len(penalties) > 1:
@@ -139,16 +139,6 @@ def _by_size(head: LinearHead, sizes: np.ndarray) -> LinearHead:
     order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
     head.weight, head.bias = head.weight[order], head.bias[order]
     return head
-
-
-def _fitted_rows(labels: np.ndarray) -> np.ndarray:
-    """The first cells, and the first of each cluster."""
-    if len(labels) <= FITTED_CELLS:
-        return np.arange(len(labels))
-    order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels)
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.flatnonzero((np.arange(len(labels)) < FITTED_CELLS) | (rank < 2 * _N_FOLDS))
 
 
 def _logistic(penalty: float) -> Callable[[np.ndarray, np.ndarray], _Rule]:

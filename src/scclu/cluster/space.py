@@ -36,3 +36,21 @@ def whitened(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scale = np.trace(covariance) / n_dims or 1.0
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * scale * np.eye(n_dims)
     return points @ np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
+
+
+def first_rows(labels: np.ndarray, n_rows: int, n_each: int) -> np.ndarray:
+    """Positions of the first `n_rows` cells, and of the first `n_each` of each label, in ascending order.
+
+    Parameters
+    ----------
+    labels
+        Label of each cell, ``(n_cells,)`` int from 0, the cells in random order.
+    n_rows, n_each
+        Numbers of cells.
+    """
+    if len(labels) <= n_rows:
+        return np.arange(len(labels))
+    order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels)
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.flatnonzero((np.arange(len(labels)) < n_rows) | (rank < n_each))

@@ -52,7 +52,13 @@ def found_again(labels: np.ndarray, runs: Iterable[tuple[np.ndarray, np.ndarray]
 
 
 def subsample_clusters(
-    representations: Sequence[np.ndarray], n_clusters: int, *, n_runs: int, fraction: float, random_state: int
+    representations: Sequence[np.ndarray],
+    n_clusters: int,
+    *,
+    n_runs: int,
+    fraction: float,
+    batches: np.ndarray | None = None,
+    random_state: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Cluster random subsamples of the cells, each with another seed, by a tree of tested merges.
 
@@ -66,6 +72,8 @@ def subsample_clusters(
         Number of subsamples.
     fraction
         Share of the cells in each subsample.
+    batches
+        Batch of each cell, for which the representations were corrected.
     random_state
         Seed.
 
@@ -81,6 +89,7 @@ def subsample_clusters(
             [values[rows] for values in representations],
             min(n_clusters, len(rows)),
             n_repetitions=1,
+            batches=None if batches is None else batches[rows],
             random_state=child_seed(seed, "tree"),
         )
         yield rows, found.labels

@@ -11,9 +11,11 @@ import pandas as pd
 
 from scclu._labels import read_labels
 from scclu._rng import child_seed
+from scclu.cluster.batches import BatchCorrection
 from scclu.cluster.representations import input_representations
 from scclu.data.kinds import detect_kind
 from scclu.data.matrix import canonical_order, read_matrix, reordered
+from scclu.methods._batches import training_batches
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,13 +35,16 @@ class LabelledCells(NamedTuple):
     codes
         Cluster of each cell, ``(n_cells,)`` int.
     representations
-        What :func:`~scclu.tl.cicl` clusters, arrays ``(n_cells, n_dims)``.
+        What :func:`~scclu.tl.cicl` clusters, arrays ``(n_cells, n_dims)``, corrected for batches if there are any.
+    batches
+        Batch of each cell, ``(n_cells,)`` int; ``None`` without batches.
     """
 
     labels: pd.Categorical
     rows: np.ndarray
     codes: np.ndarray
-    representations: tuple[np.ndarray, ...]
+    representations: list[np.ndarray]
+    batches: np.ndarray | None
 
     @property
     def names(self) -> np.ndarray:
@@ -64,7 +69,13 @@ def read_clusters(adata: AnnData, key: str, *, argument: str) -> pd.Categorical:
 
 
 def labelled_cells(
-    adata: AnnData, key: str, labels: pd.Categorical, *, use_rep: str | None, random_state: int
+    adata: AnnData,
+    key: str,
+    labels: pd.Categorical,
+    *,
+    use_rep: str | None,
+    batch_key: str | None = None,
+    random_state: int,
 ) -> LabelledCells:
     """Compute the representations of the cells that have a label.
 
@@ -78,10 +89,16 @@ def labelled_cells(
         Result of :func:`read_clusters`.
     use_rep
         Key of ``adata.obsm`` to read instead of genes.
+    batch_key
+        Column of ``adata.obs`` with batches. If ``None`` and scclu made the clustering, the same batches are used.
     random_state
         Seed.
     """
-    layer, use_rep = (None, use_rep) if use_rep is not None else _clustered_matrix(adata, key)
+    params = _clustering_params(adata, key)
+    layer, use_rep = (None, use_rep) if use_rep is not None else (params.get("layer"), params.get("use_rep"))
+    if batch_key is None and params.get("batch_key") in adata.obs:
+        batch_key = params["batch_key"]
+    _, batches = training_batches(adata, batch_key)
     matrix, names, source = read_matrix(adata, layer=layer, use_rep=use_rep, by_block=True)
     is_representation = use_rep not in (None, "X")
     order = canonical_order(matrix)
@@ -97,17 +114,23 @@ def labelled_cells(
         is_representation=is_representation,
         random_state=child_seed(random_state, "representations"),
     )
-    return LabelledCells(labels, rows, labels.codes[rows].astype(np.int64), representations)
+    codes = labels.codes[rows].astype(np.int64)
+    if batches is None:
+        return LabelledCells(labels, rows, codes, list(representations), None)
+    batches = np.unique(batches[rows], return_inverse=True)[1]
+    n_batches, seed = int(batches.max()) + 1, child_seed(random_state, "batch correction")
+    corrections = [BatchCorrection.fit(each, batches, n_batches, random_state=seed) for each in representations]
+    corrected = [fitted(each, batches) for fitted, each in zip(corrections, representations, strict=True)]
+    return LabelledCells(labels, rows, codes, corrected, batches)
 
 
-def _clustered_matrix(adata: AnnData, key: str) -> tuple[str | None, str | None]:
-    """Layer and representation that a tool of scclu has clustered, or ``None`` twice."""
+def _clustering_params(adata: AnnData, key: str) -> dict[str, Any]:
+    """Arguments of the tool of scclu that made a clustering; empty if another one did."""
     params = _params(adata, key)
     # cut_tree names the clustering whose tree it has cut
     params = _params(adata, params["key"]) if "n_clusters" in params and "key" in params else params
-    layer, use_rep = (params.get(name) for name in ("layer", "use_rep"))
-    # AnnData cannot write None
-    return None if layer == "None" else layer, None if use_rep == "None" else use_rep
+    # version 0.1.0 wrote None as text
+    return {name: None if isinstance(value, str) and value == "None" else value for name, value in params.items()}
 
 
 def _params(adata: AnnData, key: str) -> Mapping[str, Any]:

@@ -53,7 +53,7 @@ def stability(
     use_rep
         Key of ``adata.obsm`` with an embedding that is clustered, such as ``"X_scVI"``. If None, principal components
         are computed as in :func:`~scclu.tl.cicl`, from the layer or embedding that was clustered if scclu has made
-        the clusters, and from ``adata.X`` otherwise.
+        the clusters, and from ``adata.X`` otherwise. Batches that they were corrected for are corrected here, too.
     n_runs
         Number of subsamples.
     fraction
@@ -107,6 +107,7 @@ def stability(
         len(cells.names),
         n_runs=n_runs,
         fraction=fraction,
+        batches=cells.batches,
         random_state=child_seed(random_state, "stability"),
     )
     found = found_again(cells.codes, progress_bar(n_runs, "Subsamples", runs))

@@ -9,9 +9,6 @@ import numpy as np
 import pandas as pd
 
 from scclu._checks import check_key, check_number, check_seed
-from scclu._labels import read_labels
-from scclu._rng import child_seed
-from scclu.cluster.batches import BatchCorrection
 from scclu.cluster.pair_tests import PairTests, TestedPairs
 from scclu.tl._labelled_cells import LabelledCells, labelled_cells, read_clusters
 from scclu.tl._write import check_writable, h5ad_safe, write_results
@@ -57,7 +54,8 @@ def test_clusters(
         has made the clusters, and from ``adata.X`` otherwise.
     batch_key
         Column of ``adata.obs`` with batches. The data are corrected for them, as by :func:`cicl`, and two clusters are
-        compared within the batches that have cells of both, if there are any.
+        compared within the batches that have cells of both, if there are any. If None, the batches that scclu has
+        corrected for when it made the clusters, if it has.
     alpha
         Probability that any pair is called distinct although it is one cluster, in [0, 1].
     merge
@@ -104,17 +102,10 @@ def test_clusters(
         check_key(f"{groupby}_{end}" if key_added is None else key_added, groupby, batch_key)
         for end in ("tests", "merged")
     )
-    batches = None if batch_key is None else read_labels(adata, batch_key, argument="batch_key").codes.astype(np.int64)
-    cells = labelled_cells(adata, groupby, labels, use_rep=use_rep, random_state=random_state)
-    batch = None if batches is None else np.unique(batches[cells.rows], return_inverse=True)[1]
+    cells = labelled_cells(adata, groupby, labels, use_rep=use_rep, batch_key=batch_key, random_state=random_state)
     params = {"groupby": groupby, "use_rep": use_rep, "batch_key": batch_key, "alpha": float(alpha), "merge": merge}
     params["random_state"] = int(random_state)
-    representations = list(cells.representations)
-    if batch is not None:
-        n_batches, seed = int(batch.max()) + 1, child_seed(random_state, "batch correction")
-        corrections = [BatchCorrection.fit(each, batch, n_batches, random_state=seed) for each in representations]
-        representations = [fitted(each, batch) for fitted, each in zip(corrections, representations, strict=True)]
-    tests = PairTests(representations, cells.codes, batch)
+    tests = PairTests(cells.representations, cells.codes, cells.batches)
     results: dict[str, Any] = {"table": _table(cells, tests.tested(), tests.sizes), "params": h5ad_safe(params)}
     obs = {}
     if merge:
