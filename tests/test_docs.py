@@ -46,3 +46,4 @@ def test_pages(page, tmp_path, monkeypatch):
     namespace: dict = {}
     for block in blocks:
         exec(compile(block, page, "exec"), namespace)
+    plt.close("all")
