@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from . import benchmark, datasets, metrics, model, pl, tl
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["benchmark", "datasets", "metrics", "model", "pl", "tl"]
 
 
