@@ -87,7 +87,13 @@ def _add_tree(adata, key: str, codes: np.ndarray, centers: np.ndarray) -> None:
         size[step] = size[children[step] - 2 * n_clusters].sum()
     p = np.where(np.arange(len(children)) % 4 == 0, 0.4, 1e-9)
     adata.obs[f"{key}_fine"] = pd.Categorical(fine.astype(str))
-    adata.uns[key]["tree"] = {"children": children, "height": height, "size": size, "p": p}
+    adata.uns[key]["tree"] = {
+        "children": children,
+        "height": height,
+        "size": size,
+        "p": p,
+        "neighbors": np.eye(2 * n_clusters, dtype=np.float32),
+    }
 
 
 def texts(figure):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from scclu.cluster.core import cut_cells, tree_clusters
 from scclu.cluster.fine import fine_clusters
-from scclu.cluster.head import fit_head, head_of_cut
+from scclu.cluster.head import head_of_cut
 from scclu.graph.shared_neighbors import shared_neighbor_graph
 from scclu.methods._clusters import assigned
 
@@ -112,15 +112,28 @@ def test_head_has_the_given_number_of_clusters(n_clusters):
     assert len(np.unique(labels)) == n_clusters
 
 
-def test_probabilities_are_calibrated_to_the_clusters():
-    """Of cells assigned with probability p, a share of about p belongs to the cluster; here on new cells."""
+def test_neighbor_shares_of_fine_clusters():
+    cells, types = cells_of_types(600, 2, 5)
+    found = tree_clusters([cells])
+    shares = found.tree.neighbors
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    type_of_fine = np.array([np.bincount(types[found.fine == each]).argmax() for each in range(len(shares))])
+    within = type_of_fine[:, None] == type_of_fine
+    assert shares[within].sum() > 0.99 * len(shares) and (shares.diagonal() == shares.max(axis=1)).mean() > 0.8
+
+
+def test_cells_between_clusters_have_a_low_confidence():
+    """Also new cells; the labels are those of the types that were simulated"""
     rng = np.random.default_rng(0)
     types = rng.integers(0, 2, 6000)
-    cells = (rng.standard_normal((6000, 5)) + types[:, None]).astype(np.float32)
-    probability = assigned(fit_head(cells[:3000], types[:3000]), cells[3000:])
-    matched = probability.argmax(axis=1) == types[3000:]
-    matched = matched if matched.mean() > 0.5 else ~matched
-    assert abs(probability.max(axis=1).mean() - matched.mean()) < 0.03
+    cells = (rng.standard_normal((6000, 5)) + 1.2 * types[:, None]).astype(np.float32)
+    found = tree_clusters([cells[:3000]], 2)
+    probability = assigned(head_of_cut(cells[:3000], found.tree, found.fine, 2), cells[3000:])
+    right = probability.argmax(axis=1) == types[3000:]
+    right = right if right.mean() > 0.5 else ~right
+    confidence = probability.max(axis=1)
+    assert right.mean() > 0.85 and roc_auc_score(right, confidence) > 0.8
+    assert abs(confidence.mean() - right.mean()) < 0.1
 
 
 def test_equal_cells_have_one_label():

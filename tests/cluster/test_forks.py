@@ -10,6 +10,7 @@ TREE = MergeTree(
     np.array([1.2, 1.5, 2.0]),
     np.array([5, 8, 14]),
     np.array([0.01, np.nan, 0.3]),
+    np.eye(4, dtype=np.float32),
 )
 FINE = np.repeat([0, 1, 2, 3], [6, 3, 3, 2])
 

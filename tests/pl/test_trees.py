@@ -28,6 +28,7 @@ def four_leaves():
         "height": np.array([1.0, 1.5, 2.0]),
         "size": np.array([4, 6, 10]),
         "p": np.array([0.3, np.nan, 0.01]),
+        "neighbors": np.eye(4, dtype=np.float32),
     }
     return adata
 

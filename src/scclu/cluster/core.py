@@ -121,8 +121,9 @@ def tree_clusters(
         _groups(graph, representations, batches, n_clusters or 1, alpha, min_cluster_size, seed)
         for seed in spawn_seeds(child_seed(random_state, "leiden"), n_repetitions)
     ]
-    del graph
     fine, points, group = _most_typical(found)
+    neighbors = _neighbor_shares(graph, fine)
+    del graph
     spaces = [*representations, *(values[:, :_LEADING_DIMS] for values in representations)]
     distance = 1 - co_association(spaces, fine, random_state=child_seed(random_state, "votes"))
     members = rows_of_clusters(fine)
@@ -132,7 +133,7 @@ def tree_clusters(
         tested = [each[:TESTED_CELLS] for each in rows]
         return p_value(points, batches, tested[0], tested[1], (len(rows[0]), len(rows[1])))
 
-    tree = merge_tree(distance, np.bincount(fine), group, compare, min_cluster_size=min_cluster_size)
+    tree = merge_tree(distance, np.bincount(fine), group, neighbors, compare, min_cluster_size=min_cluster_size)
     return TreeClusters(cut_cells(tree, fine, n_clusters or tree.n_distinct), fine, tree)
 
 
@@ -172,6 +173,13 @@ def p_value(
     if batches is None:
         return split_p_value(*cells, sizes)
     return split_p_value_in_batches(*cells, (batches[first], batches[second]), sizes)
+
+
+def _neighbor_shares(graph: sparse.csr_matrix, fine: np.ndarray) -> np.ndarray:
+    """Share of the weights of each fine cluster that connect its cells to those of each, ``(n_fine, n_fine)``."""
+    members = sparse.csr_matrix((np.ones(len(fine), np.float32), (fine, np.arange(len(fine)))))
+    weights = (members @ graph @ members.T).toarray().astype(np.float64)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _most_typical(found: Sequence[_Groups]) -> _Groups:

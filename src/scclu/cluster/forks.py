@@ -17,6 +17,7 @@ from scclu.cluster.tree import MergeTree
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_TREE = ("children", "height", "size", "p", "neighbors")
 # cuts that are compared with clusters, because a head may assign no cell to some branches
 _MOST_CUTS = 10
 
@@ -69,7 +70,7 @@ def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray]:
             f"restrict_to named. Pass these cells: adata[adata.obs[{column!r}].notna()].copy()."
         )
     values = results["tree"]
-    tree = MergeTree(*(np.asarray(values[name]) for name in ("children", "height", "size", "p")))
+    tree = MergeTree(*(np.asarray(values[name]) for name in _TREE))
     fine = adata.obs[column].astype(int).to_numpy()
     if not np.array_equal(np.unique(fine), np.arange(tree.n_fine)):
         raise ValueError(

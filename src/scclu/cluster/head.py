@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from torch import nn
 
-from scclu._process import known_warnings_ignored
 from scclu.cluster.core import cut_cells
 from scclu.cluster.kmeans import one_thread
 from scclu.cluster.space import cluster_means, first_rows
 from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import canonical_order
 
-# inverse strengths of the penalty on the weights: the next is used if a cluster would be lost
-_PENALTIES = (0.1, 1.0)
-# cells that a head is fitted to, if there are more
+# cells that a head is fitted to, if there are more, and of each cluster
 FITTED_CELLS = 50_000
-_N_FOLDS = 5
+_LEAST_CELLS = 10
 _MOST_CUTS = 10
-_Rule = tuple[np.ndarray, np.ndarray]
+# a fit that stops early is as good a rule as one that does not
+_OPTIMISER = {"maxiter": 200, "gtol": 1e-4, "ftol": 1e-6}
+_Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class LinearHead(nn.Module):
@@ -51,15 +48,21 @@ class LinearHead(nn.Module):
 
 
 def head_of_cut(embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clusters: int) -> LinearHead:
-    """Fit a head to a cut of the tree, so that it assigns cells to exactly `n_clusters` clusters.
+    r"""Fit a head to a cut of the tree, so that it assigns cells to exactly `n_clusters` clusters.
+
+    W and b minimise the cross-entropy of q with the clusters of a cell's neighbours,
+    :math:`-\sum_i \sum_k t_{f(i)k} \log q_{ik} + \lVert W \rVert^2 / 2`. The target :math:`t_{fk}` is the share of the
+    weights of the neighbour graph that connect the cells of fine cluster f to those of cluster k, so that the
+    probabilities of a cell are low where its fine cluster is connected to other clusters.
 
     A head may assign no cell to a cluster that others surround. One more merge is then undone for each such cluster, so
-    that the head divides cells elsewhere. If that fails, the penalty of the head is lowered (:func:`fit_head`).
+    that the head divides cells elsewhere. If that fails, linear discriminant analysis is used.
 
     Parameters
     ----------
     embedding
-        ``(n_cells, n_dims)``.
+        ``(n_cells, n_dims)``. If there are more than 50,000 cells, the head is fitted to as many random ones and some
+        of each cluster.
     tree, fine
         The tree, and the fine cluster of each cell, ``(n_cells,)`` int.
     n_clusters
@@ -71,66 +74,44 @@ def head_of_cut(embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clus
     """
     cut = n_clusters
     for _ in range(_MOST_CUTS):
-        head, sizes = _fit(embedding, cut_cells(tree, fine, cut), _PENALTIES[:1])
+        head, sizes = _fit(embedding, tree, fine, cut, [_logistic])
         missing = n_clusters - int(np.count_nonzero(sizes))
         if missing == 0:
             return _by_size(head, sizes)
         cut += missing
         if missing < 0 or cut > tree.n_fine:
             break
-    return fit_head(embedding, cut_cells(tree, fine, n_clusters))
+    rules = [_logistic, partial(_discriminant, equal_weights=False), _discriminant]
+    return _by_size(*_fit(embedding, tree, fine, n_clusters, rules))
 
 
-def fit_head(embedding: np.ndarray, labels: np.ndarray) -> LinearHead:
-    """Fit a linear head to clusters.
-
-    W and b are those of a penalised logistic regression. If it would assign no cell to some cluster, the penalty is
-    lowered, and then linear discriminant analysis is used. The logits are multiplied by the factor with which cells
-    that were not used for fitting have the highest likelihood (cross-validation).
-
-    Parameters
-    ----------
-    embedding
-        ``(n_cells, n_dims)``. If there are more than 50,000 cells, as many random ones and some of each cluster are
-        used.
-    labels
-        Cluster of each cell, 0 to n_clusters - 1.
-
-    Returns
-    -------
-    The head, on the CPU, without clusters to which it would assign no cell; cluster 0 is the largest.
-    """
-    return _by_size(*_fit(embedding, labels, _PENALTIES))
-
-
-def _fit(embedding: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) -> tuple[LinearHead, np.ndarray]:
-    """Fit a head; also returns the number of cells that it assigns to each cluster."""
-    n_clusters = int(labels.max()) + 1
+def _fit(
+    embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clusters: int, rules: Sequence[_Rule]
+) -> tuple[LinearHead, np.ndarray]:
+    """Fit a head by the first rule that assigns cells to all clusters; also returns the sizes of the clusters."""
     head = LinearHead(n_clusters, embedding.shape[1])
     if n_clusters == 1:
-        return head, np.array([len(labels)])
+        return head, np.array([len(fine)])
+    labels = cut_cells(tree, fine, n_clusters)
+    cluster_of_fine = np.empty(tree.n_fine, dtype=np.int64)
+    cluster_of_fine[fine] = labels
+    targets = tree.neighbors @ np.eye(n_clusters)[cluster_of_fine]
     center = embedding.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(np.mean((embedding - center) ** 2))) or 1.0
     # in an order that does not depend on that of the cells
     order = canonical_order(embedding)[np.random.default_rng(0).permutation(len(embedding))]
-    rows = order[first_rows(labels[order], FITTED_CELLS, 2 * _N_FOLDS)]
-    fitted, known = (embedding[rows] - center) / scale, labels[rows]
-    rules = [_logistic(penalty) for penalty in penalties]
-    if len(penalties) > 1:
-        rules += [partial(_discriminant, equal_weights=False), _discriminant]
-    with one_thread(), known_warnings_ignored.held(), warnings.catch_warnings():
-        # a fit that stops early is as good a rule as one that does not
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    rows = order[first_rows(labels[order], FITTED_CELLS, _LEAST_CELLS)]
+    fitted = (embedding[rows] - center) / scale
+    with one_thread():
         for fit in rules:
-            weight, bias = fit(fitted, known)
+            weight, bias = fit(fitted, labels[rows], targets[fine[rows]])
             logits = (embedding - center) @ (weight.T / scale) + bias
             sizes = np.bincount(logits.argmax(axis=1), minlength=n_clusters)
             if sizes.all():
                 break
-        factor = _sharpness(fit, fitted, known)
-    weight = factor * weight / scale
+    weight = weight / scale
     head.weight.copy_(torch.from_numpy(weight))
-    head.bias.copy_(torch.from_numpy(factor * bias - weight @ center))
+    head.bias.copy_(torch.from_numpy(bias - weight @ center))
     return head, sizes
 
 
@@ -141,18 +122,27 @@ def _by_size(head: LinearHead, sizes: np.ndarray) -> LinearHead:
     return head
 
 
-def _logistic(penalty: float) -> Callable[[np.ndarray, np.ndarray], _Rule]:
-    def fit(cells: np.ndarray, labels: np.ndarray) -> _Rule:
-        model = LogisticRegression(C=penalty, max_iter=200, tol=1e-3).fit(cells, labels)
-        weight, bias = model.coef_, model.intercept_
-        if len(weight) == 1:  # scikit-learn has one row for two clusters
-            weight, bias = np.vstack((-weight, weight)) / 2, np.concatenate((-bias, bias)) / 2
-        return weight, bias
+def _logistic(cells: np.ndarray, labels: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Penalised multinomial logistic regression on probabilities."""
+    n_cells, n_dims = cells.shape
+    n_clusters = targets.shape[1]
 
-    return fit
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weight, bias = flat[n_clusters:].reshape(n_clusters, n_dims), flat[:n_clusters]
+        log_q = log_softmax(cells @ weight.T + bias, axis=1)
+        residual = (np.exp(log_q) - targets) / n_cells
+        slope = residual.T @ cells + weight / n_cells
+        value = (0.5 * np.sum(weight**2) - np.sum(targets * log_q)) / n_cells
+        return value, np.concatenate((residual.sum(axis=0), slope.ravel()))
+
+    start = np.zeros(n_clusters * (n_dims + 1))
+    flat = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIMISER).x
+    return flat[n_clusters:].reshape(n_clusters, n_dims), flat[:n_clusters]
 
 
-def _discriminant(cells: np.ndarray, labels: np.ndarray, *, equal_weights: bool = True) -> _Rule:
+def _discriminant(
+    cells: np.ndarray, labels: np.ndarray, targets: np.ndarray, *, equal_weights: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Linear discriminant analysis; the covariance is shrunk towards a multiple of the identity."""
     means = cluster_means(cells, labels)
     residual = cells - means[labels]
@@ -163,31 +153,3 @@ def _discriminant(cells: np.ndarray, labels: np.ndarray, *, equal_weights: bool 
     weight = np.linalg.solve(covariance + 1e-9 * np.eye(n_dims), means.T).T
     bias = -0.5 * (weight * means).sum(axis=1)
     return weight, bias if equal_weights else bias + np.log(np.bincount(labels) / len(labels))
-
-
-def _sharpness(fit: Callable[[np.ndarray, np.ndarray], _Rule], cells: np.ndarray, labels: np.ndarray) -> float:
-    """Factor of the logits with the highest likelihood of cells that were not used for fitting."""
-    folds = np.arange(len(labels)) % _N_FOLDS
-    logits, truth = [], []
-    # one fold is enough for many cells
-    for fold in range(_N_FOLDS if len(labels) < 10_000 else 1):
-        used = folds != fold
-        known = np.unique(labels[used])
-        held = ~used & np.isin(labels, known)
-        if len(known) < 2 or not held.any():
-            continue
-        weight, bias = fit(cells[used], np.searchsorted(known, labels[used]))
-        logits.append(cells[held] @ weight.T + bias)
-        truth.append(np.searchsorted(known, labels[held]))
-    if not logits:
-        return 1.0
-
-    def loss(log_factor: float) -> float:
-        total = 0.0
-        for values, true in zip(logits, truth, strict=True):
-            scaled = torch.from_numpy(np.exp(log_factor) * values)
-            total += float(nn.functional.cross_entropy(scaled, torch.from_numpy(true), reduction="sum"))
-        return total
-
-    # clusters that are far apart have no best factor
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(30.0)), method="bounded").x))

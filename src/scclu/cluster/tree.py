@@ -33,12 +33,16 @@ class MergeTree:
     p
         P-value of the hypothesis that the two sides of a merge are one cluster, ``(n_fine - 1,)``; NaN if they were not
         tested.
+    neighbors
+        Share of the weights of the neighbour graph by which the cells of a fine cluster (row) are connected to those of
+        each (column), ``(n_fine, n_fine)`` float32. Rows sum to one.
     """
 
     children: np.ndarray
     height: np.ndarray
     size: np.ndarray
     p: np.ndarray
+    neighbors: np.ndarray
 
     @property
     def n_fine(self) -> int:
@@ -120,6 +124,7 @@ def merge_tree(
     distance: np.ndarray,
     sizes: np.ndarray,
     group: np.ndarray,
+    neighbors: np.ndarray,
     p_value: Callable[[np.ndarray, np.ndarray], float],
     *,
     min_cluster_size: int,
@@ -138,6 +143,8 @@ def merge_tree(
         Number of cells of each fine cluster, ``(n_fine,)``.
     group
         Group of each fine cluster, 0 to n_groups - 1.
+    neighbors
+        As in :class:`MergeTree`.
     p_value
         Test of two clusters; takes the fine clusters of the two sides. It is applied to all merges of groups, and to
         the last merge in each group.
@@ -160,7 +167,8 @@ def merge_tree(
     priority = np.array([value for _, value in order])
     n_within = linkage.n_within - n_fine
     height = np.concatenate((_ascending(priority[:n_within]), 1 + _ascending(priority[n_within:])))
-    return MergeTree(children, height, np.array([linkage.size[node] for node, _ in order], dtype=np.int64), p)
+    size = np.array([linkage.size[node] for node, _ in order], dtype=np.int64)
+    return MergeTree(children, height, size, p, neighbors)
 
 
 def _ascending(values: np.ndarray) -> np.ndarray:

@@ -111,7 +111,8 @@ def scsiameseclu(
         ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``);
         ``"embedding_id"``, the identifier of the embedding, which classifiers compare; ``"history"``, the mean losses
         of each epoch of each phase; ``"tree"``, the merges of the fine clusters: ``"children"`` ``(n_fine - 1, 2)``,
-        ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``.
+        ``"height"``, ``"size"`` and ``"p"`` ``(n_fine - 1,)``, and ``"neighbors"`` ``(n_fine, n_fine)``, how they are
+        connected in the neighbour graph.
         With `batch_key` also ``"batches"``, for :func:`scclu.pl.batches`: the names ``"batches"``, ``"counts"``
         ``(n_clusters, n_batches)``, and ``"table"``, a data frame with the batch that stands out in each cluster.
         With `n_snapshots` also ``"snapshots"``, for :func:`scclu.pl.snapshots`: ``"epoch"`` ``(n,)``, ``"embedding"``
