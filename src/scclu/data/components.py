@@ -106,7 +106,7 @@ def principal_axes(
     Returns
     -------
     Mean of the rows, ``(n_features,)``, and orthonormal axes, ``(n_features, n_components)``, largest variance first,
-    both float32.
+    both float32. The largest loading of an axis is positive.
     """
     total, n_rows = np.zeros(n_features), 0
     for block in blocks():
@@ -122,7 +122,8 @@ def principal_axes(
             scores = block @ axes.astype(np.float32) - (mean @ axes).astype(np.float32)
             product += block.T @ scores - np.outer(mean, scores.sum(axis=0, dtype=np.float64))
         axes, sizes, _ = np.linalg.svd(product, full_matrices=False)
-    # after the last pass the left singular vectors are the axes, in order of variance
+    # after the last pass the left singular vectors are the axes, in order of variance; their signs depend on rounding
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(width)])
     return mean.astype(np.float32), axes[:, :n_components].astype(np.float32)
 
 
