@@ -137,6 +137,32 @@ def test_free_number_of_clusters(adata, method, threads, tmp_path):
     assert_equal_results(result(backed, method), result(adata, method))
 
 
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings("ignore:.*zarr:UserWarning")
+def test_cells_that_anndata_reads_lazily(adata, form, tmp_path, monkeypatch):
+    """X, layers and obs on disk, in a file or in a zarr store of version 3."""
+    pytest.importorskip("dask")
+    pytest.importorskip("xarray")
+    with ad.settings.override(zarr_write_format=3):
+        getattr(adata, f"write_{form}")(tmp_path / f"cells.{form}")
+    lazy = ad.experimental.read_lazy(tmp_path / f"cells.{form}")
+    model = scclu.tl.scsiameseclu(lazy, 3, batch_key="batch", return_model=True, **QUICK_SIAMESE)
+    assert isinstance(model._matrix, DiskMatrix) and isinstance(model._counts.matrix, DiskMatrix)
+    scclu.tl.scsiameseclu(adata, 3, batch_key="batch", **QUICK_SIAMESE)
+    tree = QUICK | {"cluster_method": "tree"}
+    for cells in (lazy, adata):
+        scclu.tl.cicl(cells, **tree)
+        scclu.tl.cut_tree(cells, n_clusters=3, key_added="three")
+        scclu.tl.map_cells(cells, model, key_added="mapped")
+        scclu.tl.test_clusters(cells, "type")
+    read = lazy.to_memory()
+    for name in ("scsiameseclu", "cicl", "three", "mapped"):
+        assert read.obs[name].tolist() == adata.obs[name].tolist(), name
+    for key in ("X_scsiameseclu", "X_cicl", "X_mapped"):
+        np.testing.assert_array_equal(read.obsm[key], adata.obsm[key])
+    scclu.pl.cluster_sizes(lazy, "cicl", show=False)
+
+
 def test_counts_on_disk(adata, tmp_path):
     """Logarithms in X and counts in a layer, both on disk."""
     adata.X = np.log1p(adata.X)
