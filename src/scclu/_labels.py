@@ -47,7 +47,7 @@ def read_labels(
         )
     if adata.n_obs == 0:
         raise ValueError(f"{source} has no cells; at least one is needed.")
-    column = adata.obs[key]
+    column = obs_column(adata, key)
     missing = column.isna().to_numpy()
     if missing.any() and not allow_missing:
         raise ValueError(
@@ -68,6 +68,12 @@ def read_labels(
     else:
         order = natsorted(present)
     return pd.Categorical(values, categories=[name for name in order if name in present])
+
+
+def obs_column(adata: Any, key: str) -> pd.Series:
+    """Column of ``adata.obs``, which anndata.experimental.read_lazy leaves on disk as a DataArray."""
+    column = adata.obs[key]
+    return column if isinstance(column, pd.Series) else column.to_series().astype(column.dtype)
 
 
 def as_column(names: np.ndarray, order: list[str], unassigned: str) -> pd.Categorical:

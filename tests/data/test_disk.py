@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import anndata as ad
 import h5py
 import numpy as np
 import pytest
+import torch
 import zarr
 from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
 from scipy import sparse
 
 import scclu
-from conftest import QUICK, simulated_counts
+from conftest import QUICK, QUICK_SIAMESE, simulated_counts
 from scclu.data import matrix
 from scclu.data.disk import DiskMatrix
 from scclu.data.matrix import canonical_order, read_matrix, reordered
 from scclu.data.recipe import Recipe
+from shared_checks import assert_equal_results, result
 
 KINDS = ["h5ad", "h5ad dense", "zarr", "zarr dense", "dask"]
 
@@ -83,28 +86,95 @@ def test_statistics_equal_those_in_memory(pair):
     np.testing.assert_array_equal(rows_of(recipe.transform(*there)[:]), rows_of(values))
 
 
-def test_cicl_never_reads_all_cells(pair, monkeypatch):
+# numbers of cells that a method holds in memory, lowered below the number of cells of the tests
+HELD = {
+    "cluster.representations.FITTED_CELLS": 60,
+    "methods.cicl.model._REFERENCE_CELLS": 60,
+    "data.components._KEPT_VALUES": 60 * 60,
+}
+METHODS = {"cicl": QUICK, "scsiameseclu": QUICK_SIAMESE}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_never_reads_all_cells(pair, method, monkeypatch):
     adata, backed = pair
     adata.X = adata.X.astype(np.float32)
     reads = []
     read = DiskMatrix._read
-    monkeypatch.setattr(DiskMatrix, "_read", lambda self, wanted: reads.append(len(wanted)) or read(self, wanted))
-    monkeypatch.setattr("scclu.tl._write.in_memory", None)
-    monkeypatch.setattr("scclu.data.matrix.in_memory", None)
-    for name in ("cluster.representations.FITTED_CELLS", "methods.cicl.model._REFERENCE_CELLS"):
-        monkeypatch.setattr(f"scclu.{name}", 60)
+    for name, number in HELD.items():
+        monkeypatch.setattr(f"scclu.{name}", number)
+    tool = partial(getattr(scclu.tl, method), n_clusters=3, batch_size=40, **METHODS[method])
     before = set(backed.obs), set(backed.obsm)
-    model = scclu.tl.cicl(backed, 3, batch_size=40, return_model=True, **QUICK)
-    assert (set(backed.obs) - before[0], set(backed.obsm) - before[1]) == ({"cicl", "cicl_confidence"}, {"X_cicl"})
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskMatrix, "_read", lambda self, wanted: reads.append(len(wanted)) or read(self, wanted))
+        patch.setattr("scclu.tl._write.in_memory", None)
+        patch.setattr("scclu.data.matrix.in_memory", None)
+        model = tool(backed, return_model=True)
+        soft = model.predict(backed, soft=True)
+    written = set(backed.obs) - before[0], set(backed.obsm) - before[1]
+    assert written == ({method, f"{method}_confidence"}, {f"X_{method}"})
     assert 0 < max(reads) <= 60
-    soft = model.predict(backed, soft=True)
-    np.testing.assert_allclose(soft, model.predict(soft=True), atol=1e-5)
-    monkeypatch.undo()
-    for name in ("cluster.representations.FITTED_CELLS", "methods.cicl.model._REFERENCE_CELLS"):
-        monkeypatch.setattr(f"scclu.{name}", 60)
-    scclu.tl.cicl(adata, 3, batch_size=40, **QUICK)
-    assert backed.obs["cicl"].tolist() == adata.obs["cicl"].tolist()
-    np.testing.assert_allclose(backed.obsm["X_cicl"], adata.obsm["X_cicl"], atol=1e-4)
+    trained = tool(adata, return_model=True)
+    assert backed.obs[method].tolist() == adata.obs[method].tolist()
+    np.testing.assert_allclose(backed.obsm[f"X_{method}"], adata.obsm[f"X_{method}"], atol=1e-4)
+    np.testing.assert_allclose(soft, trained.predict(adata, soft=True), atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", METHODS)
+def test_free_number_of_clusters(adata, method, threads, tmp_path):
+    """Cells of which all fit in memory: equal to the bit."""
+    backed = on_disk(adata, "h5ad", tmp_path)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for cells in (adata, backed):
+            cells.obs["batch"] = adata.obs["batch"]
+            getattr(scclu.tl, method)(cells, batch_key="batch", **METHODS[method] | {"cluster_method": "tree"})
+    finally:
+        torch.set_num_threads(before)
+        backed.file.close()
+    assert_equal_results(result(backed, method), result(adata, method))
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings("ignore:.*zarr:UserWarning")
+def test_cells_that_anndata_reads_lazily(adata, form, tmp_path, monkeypatch):
+    """X, layers and obs on disk, in a file or in a zarr store of version 3."""
+    pytest.importorskip("dask")
+    pytest.importorskip("xarray")
+    with ad.settings.override(zarr_write_format=3):
+        getattr(adata, f"write_{form}")(tmp_path / f"cells.{form}")
+    lazy = ad.experimental.read_lazy(tmp_path / f"cells.{form}")
+    model = scclu.tl.scsiameseclu(lazy, 3, batch_key="batch", return_model=True, **QUICK_SIAMESE)
+    assert isinstance(model._matrix, DiskMatrix) and isinstance(model._counts.matrix, DiskMatrix)
+    scclu.tl.scsiameseclu(adata, 3, batch_key="batch", **QUICK_SIAMESE)
+    tree = QUICK | {"cluster_method": "tree"}
+    for cells in (lazy, adata):
+        scclu.tl.cicl(cells, **tree)
+        scclu.tl.cut_tree(cells, n_clusters=3, key_added="three")
+        scclu.tl.map_cells(cells, model, key_added="mapped")
+        scclu.tl.test_clusters(cells, "type")
+    read = lazy.to_memory()
+    for name in ("scsiameseclu", "cicl", "three", "mapped"):
+        assert read.obs[name].tolist() == adata.obs[name].tolist(), name
+    for key in ("X_scsiameseclu", "X_cicl", "X_mapped"):
+        np.testing.assert_array_equal(read.obsm[key], adata.obsm[key])
+    scclu.pl.cluster_sizes(lazy, "cicl", show=False)
+
+
+def test_counts_on_disk(adata, tmp_path):
+    """Logarithms in X and counts in a layer, both on disk."""
+    adata.X = np.log1p(adata.X)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, values in {"x": adata.X, "counts": adata.layers["counts"]}.items():
+            write_elem(file, name, values)
+        parts = {"layers": {"counts": sparse_dataset(file["counts"])}, "obs": adata.obs[[]], "var": adata.var}
+        backed = AnnData(sparse_dataset(file["x"]), **parts)
+        model = scclu.tl.scsiameseclu(backed, 3, return_model=True, **QUICK_SIAMESE)
+        assert isinstance(model._counts.matrix, DiskMatrix)
+    scclu.tl.scsiameseclu(adata, 3, **QUICK_SIAMESE)
+    assert_equal_results(result(backed, "scsiameseclu"), result(adata, "scsiameseclu"))
 
 
 def test_a_layer_on_disk(adata, tmp_path):

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from scclu._checks import check_adata, check_number, listed
-from scclu._labels import read_labels
+from scclu._labels import obs_column, read_labels
 from scclu.cluster.numbering import by_size
 from scclu.cluster.tree import MergeTree
 
@@ -63,7 +63,8 @@ def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray]:
     column = f"{key}_fine"
     if column not in adata.obs:
         raise ValueError(f"A cut of the tree in adata.uns[{key!r}] needs adata.obs[{column!r}] as well.")
-    clustered = adata.obs[column].notna()
+    cells = obs_column(adata, column)
+    clustered = cells.notna()
     if not clustered.all():
         raise ValueError(
             f"The tree in adata.uns[{key!r}] is of {int(clustered.sum())} of the {adata.n_obs} cells, those that "
@@ -71,7 +72,7 @@ def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray]:
         )
     values = results["tree"]
     tree = MergeTree(*(np.asarray(values[name]) for name in _TREE))
-    fine = adata.obs[column].astype(int).to_numpy()
+    fine = cells.astype(int).to_numpy()
     if not np.array_equal(np.unique(fine), np.arange(tree.n_fine)):
         raise ValueError(
             f"adata.obs[{column!r}] does not have the {tree.n_fine} fine clusters of the tree in adata.uns[{key!r}]: "

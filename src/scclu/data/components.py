@@ -9,7 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from scclu.data.matrix import Matrix, row_blocks
+from scclu.data.matrix import Matrix, blocks, consecutive_rows
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import batch_tensor
 
@@ -35,14 +35,17 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
     -------
     The principal components of the cells, ``(n_cells, n_features)``.
     """
+    few = matrix.shape[0] * matrix.shape[1] <= _KEPT_VALUES
+    if few:
+        matrix = consecutive_rows(matrix, slice(None))  # read once, in the order of the cells
 
-    def blocks() -> Iterator[np.ndarray]:
-        return (projection.standardise(batch_tensor(matrix, rows)).numpy() for rows in row_blocks(matrix))
+    def standardised() -> Iterator[np.ndarray]:
+        return (projection.standardise(batch_tensor(block, slice(None))).numpy() for _, block in blocks(matrix))
 
     # each pass makes the blocks anew, unless they fit in memory together
-    kept = list(blocks()) if matrix.shape[0] * matrix.shape[1] <= _KEPT_VALUES else None
+    kept = list(standardised()) if few else None
     mean, axes = principal_axes(
-        lambda: kept or blocks(),
+        lambda: kept or standardised(),
         matrix.shape[1],
         projection.n_features,
         random_state=random_state,
@@ -56,9 +59,10 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
 
 def project(projection: FeatureProjection, matrix: Matrix) -> torch.Tensor:
     """Principal components of log-normalised cells, ``(n_cells, n_features)``, computed on the projection's device."""
-    device = projection.axes.device
-    blocks = (batch_tensor(matrix, rows).to(device) for rows in row_blocks(matrix))
-    return torch.cat([projection.components(block) for block in blocks]).cpu()
+    components = torch.empty(matrix.shape[0], projection.n_features)
+    for rows, block in blocks(matrix):
+        components[rows] = projection.components(batch_tensor(block, slice(None)).to(projection.axes.device)).cpu()
+    return components
 
 
 def fit_pca(values: np.ndarray, n_components: int, random_state: int, svd_solver: str = "auto") -> PCA:
@@ -106,7 +110,7 @@ def principal_axes(
     Returns
     -------
     Mean of the rows, ``(n_features,)``, and orthonormal axes, ``(n_features, n_components)``, largest variance first,
-    both float32.
+    both float32. The largest loading of an axis is positive.
     """
     total, n_rows = np.zeros(n_features), 0
     for block in blocks():
@@ -122,7 +126,8 @@ def principal_axes(
             scores = block @ axes.astype(np.float32) - (mean @ axes).astype(np.float32)
             product += block.T @ scores - np.outer(mean, scores.sum(axis=0, dtype=np.float64))
         axes, sizes, _ = np.linalg.svd(product, full_matrices=False)
-    # after the last pass the left singular vectors are the axes, in order of variance
+    # after the last pass the left singular vectors are the axes, in order of variance; their signs depend on rounding
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(width)])
     return mean.astype(np.float32), axes[:, :n_components].astype(np.float32)
 
 

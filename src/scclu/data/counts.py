@@ -9,7 +9,8 @@ import numpy as np
 from anndata import AnnData
 
 from scclu._checks import listed
-from scclu.data.matrix import Matrix, layer_names, read_matrix
+from scclu.data.genes import column_means, library_sizes
+from scclu.data.matrix import Matrix, layer_names, read_matrix, transformed
 from scclu.data.recipe import detect_kind
 
 COUNTS = "counts"
@@ -38,7 +39,7 @@ def read_counts(
 
     Returns
     -------
-    Matrix, names of the genes and name of the matrix, as :func:`read_matrix`.
+    Matrix, names of the genes and name of the matrix, as :func:`read_matrix`; a matrix on disk stays there.
 
     Raises
     ------
@@ -53,7 +54,9 @@ def read_counts(
     name = counts_layer if counts_layer is not None else COUNTS if COUNTS in adata.layers else layer
     if name is None and adata.X is None:
         raise ValueError(f"ZINB needs raw counts, but adata has no X and no layers[{COUNTS!r}]. {_WAYS_OUT}")
-    matrix, names, source = read if read is not None and name == layer else read_matrix(adata, layer=name)
+    matrix, names, source = (
+        read if read is not None and name == layer else read_matrix(adata, layer=name, by_block=True)
+    )
     kind = detect_kind(matrix, source)
     if kind != "counts":
         raise ValueError(f"ZINB needs raw counts, but {source} holds {kind} values. {_WAYS_OUT}")
@@ -67,7 +70,7 @@ class Counts:
     Attributes
     ----------
     matrix
-        Counts, ``(n_cells, n_genes)``.
+        Counts, ``(n_cells, n_genes)``, in memory or on disk.
     size_factors
         Library size (total count over all genes) divided by its median, ``(n_cells,)`` float32; 1 for a cell without
         counts.
@@ -79,15 +82,14 @@ class Counts:
     @classmethod
     def of(cls, matrix: Matrix, columns: Sequence[int]) -> Counts:
         """Select the genes in `columns`; the size factors are computed from all genes."""
-        library = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+        library = library_sizes(matrix)
         median = np.median(library[library > 0])
         factors = np.where(library > 0, library / median, 1.0).astype(np.float32)
-        return cls(matrix[:, columns], factors)
+        return cls(transformed(matrix, lambda block: block[:, columns], len(columns)), factors)
 
     def mean(self) -> np.ndarray:
         """Mean count of each gene for a cell with size factor 1, ``(n_genes,)`` float32."""
-        mean = np.asarray(self.matrix.mean(axis=0, dtype=np.float64)).ravel() / self.size_factors.mean()
-        return mean.astype(np.float32)
+        return (column_means(self.matrix) / self.size_factors.mean()).astype(np.float32)
 
 
 _WAYS_OUT = "Name a layer that holds counts (counts_layer=), or leave this loss out (zinb_weight=0)."

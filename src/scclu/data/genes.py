@@ -25,6 +25,12 @@ def row_sums(block: Any) -> np.ndarray:
     return np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
 
 
+def column_means(matrix: Matrix) -> np.ndarray:
+    """Mean of each column, ``(n_genes,)`` float64."""
+    sums = (np.asarray(block.sum(axis=0, dtype=np.float64)).ravel() for _, block in blocks(matrix))
+    return sum(sums, np.zeros(matrix.shape[1])) / matrix.shape[0]
+
+
 def dominant_genes(matrix: Matrix, library: np.ndarray, max_share: float) -> np.ndarray:
     """Find genes that make up a large share of the counts of single cells.
 

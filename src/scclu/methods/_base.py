@@ -47,9 +47,6 @@ class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
 
     settings: Any
 
-    # whether cells on disk are read in blocks instead of being loaded into memory
-    reads_blocks = False
-
     def __init__(
         self,
         adata: AnnData | None,
@@ -73,8 +70,6 @@ class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
         # in the order of `labels_`; None for a model of version 0.1.0
         self._cells: CellDigests | None = None
         self._embedding: np.ndarray | None = None
-        # genes of the training cells as they were read, for a subclass that needs them while it is made
-        self._input: tuple[Matrix, np.ndarray, str] | None = None
         if adata is None:
             return
         matrix, names, source = read = self._read(adata)
@@ -85,8 +80,7 @@ class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
         is_representation = registered_matrix(self)["use_rep"] is not None
         self.recipe, self._matrix = Recipe.fit(matrix, names, source, **recipe, is_representation=is_representation)
         self._cells = self._digests(adata, read)
-        self._input = None if is_representation or self.reads_blocks else read
-        self._read_more(adata)
+        self._read_more(adata, None if is_representation else read)
         how: dict[str, Any] = {
             "kind": self.recipe.kind,
             "is_representation": is_representation,
@@ -154,11 +148,14 @@ class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
         return child_seed(self.random_state, name)
 
     def _read(self, adata: AnnData) -> tuple[Matrix, np.ndarray, str]:
-        """Read and check the registered matrix of `adata` (:func:`read_matrix`)."""
-        return read_matrix(adata, **registered_matrix(self), by_block=self.reads_blocks)
+        """Read and check the registered matrix of `adata` (:func:`read_matrix`); cells on disk stay there."""
+        return read_matrix(adata, **registered_matrix(self), by_block=True)
 
-    def _read_more(self, adata: AnnData) -> None:
-        """Read and check what a subclass needs besides the matrix, before anything slow is computed."""
+    def _read_more(self, adata: AnnData, genes: tuple[Matrix, np.ndarray, str] | None) -> None:
+        """Read and check what a subclass needs besides the matrix, before anything slow is computed.
+
+        `genes` is what :meth:`_read` returned, unless the model reads an embedding.
+        """
 
     def _digests(self, adata: AnnData, read: tuple[Matrix, np.ndarray, str]) -> CellDigests:
         """Digests of cells that were read from `adata`, by the genes that a new cell must have."""

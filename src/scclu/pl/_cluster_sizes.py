@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scclu._checks import listed
-from scclu._labels import read_labels
+from scclu._labels import obs_column, read_labels
 from scclu.pl._colors import category_colors
 from scclu.pl._figure import finish, name_items, panels
 
@@ -60,7 +60,7 @@ def cluster_sizes(
             f"adata.obs has no {column!r}, the confidence that scclu.tl.cicl and scclu.tl.scsiameseclu write. "
             f"There are: {listed(adata.obs)}."
         )
-    confidence = adata.obs[column].to_numpy(dtype=float)
+    confidence = obs_column(adata, column).to_numpy(dtype=float)
     names = list(clusters.categories)
     # clusters that restrict_to has left as they were have no confidence
     with_confidence = np.unique(clusters.codes[~np.isnan(confidence)])

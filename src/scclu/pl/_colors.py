@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import is_color_like
 
+from scclu._labels import obs_column
 from scclu.pl._palette import palette
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def category_colors(adata: AnnData, name: str, n_categories: int) -> list[str]:
     """
     if name not in adata.obs:
         return palette(n_categories)
-    column = adata.obs[name]
+    column = obs_column(adata, name)
     is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
     n_all = len(column.cat.categories) if is_categorical else n_categories
     colors = [str(color) for color in adata.uns.get(f"{name}_colors", ())]

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
 from scclu._checks import check_key
-from scclu._labels import as_column, read_labels
+from scclu._labels import as_column, obs_column, read_labels
 from scclu._palette import palette
 from scclu.tl._write import h5ad_safe, write_results
 
@@ -105,7 +105,7 @@ def align_labels(
 def _colors(adata: AnnData, reference_key: str, key_added: str, names: list[str]) -> dict[str, list[str]]:
     """Colours to write: those of the reference for its names, and unused ones for the other names."""
     colors = [str(color) for color in adata.uns.get(f"{reference_key}_colors", ())]
-    reference = adata.obs[reference_key].astype("category").cat.categories
+    reference = obs_column(adata, reference_key).astype("category").cat.categories
     if len(colors) < len(reference):
         return {}
     known = dict(zip(map(str, reference), colors, strict=False))

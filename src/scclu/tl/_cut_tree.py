@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scclu._checks import check_adata, check_key, check_number
-from scclu._labels import read_labels
+from scclu._labels import obs_column, read_labels
 from scclu.cluster.forks import stored_tree
 from scclu.cluster.head import head_of_cut
 from scclu.methods._clusters import assigned
@@ -119,7 +119,7 @@ def _restricted_cells(adata: AnnData, key: str) -> np.ndarray | None:
     column = f"{key}_fine"
     if recorded_names(adata, key) is None or column not in adata.obs:
         return None
-    return adata.obs[column].notna().to_numpy()
+    return obs_column(adata, column).notna().to_numpy()
 
 
 def _named(adata: AnnData, key: str, cells: np.ndarray | None, labels: np.ndarray, n_clusters: int) -> pd.Categorical:

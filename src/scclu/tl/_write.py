@@ -111,9 +111,10 @@ def model_input(
     batch_key: str | None = None,
     count_layers: Iterable[str | None] = (),
     neighbors_key: str | None = None,
-    on_disk: bool = False,
 ) -> AnnData:
     """Create an AnnData with what a model reads, which shares memory with `adata` but is registered in its place.
+
+    Matrices on disk whose rows can be read stay there.
 
     Parameters
     ----------
@@ -127,23 +128,20 @@ def model_input(
         Layers that may contain counts, which are included if they exist; ``None`` is ``X``.
     neighbors_key
         Neighbour graph to include.
-    on_disk
-        Keep a matrix on disk instead of loading it.
     """
     values, names, _ = select_matrix(adata, layer=layer, use_rep=use_rep)
-    if not (on_disk and is_on_disk(values)):
-        values = in_memory(values)
+    values = _blockwise(values)
     obs = pd.DataFrame(index=pd.RangeIndex(adata.n_obs).astype(str))
     if batch_key is not None:
         obs[batch_key] = read_batches(adata, batch_key)
     layers = {} if layer is None else {layer: values}
     layers |= {
-        name: in_memory(adata.layers[name]) for name in count_layers if name is not None and name in adata.layers
+        name: _blockwise(adata.layers[name]) for name in count_layers if name is not None and name in adata.layers
     }
     if use_rep is None:
         shell = AnnData(values, obs=obs, var=pd.DataFrame(index=names), layers=layers)
     elif count_layers:
-        x = in_memory(adata.X) if None in count_layers and adata.X is not None else None
+        x = _blockwise(adata.X) if None in count_layers and adata.X is not None else None
         var = pd.DataFrame(index=gene_names(adata))
         shell = AnnData(x, obs=obs, var=var, layers=layers, obsm={use_rep: values})
     else:
@@ -153,6 +151,11 @@ def model_input(
         shell.uns[neighbors_key] = {"connectivities_key": name}
         shell.obsp[name] = in_memory(graph)
     return shell
+
+
+def _blockwise(values: Any) -> Any:
+    """Matrix whose rows can be read: the values themselves, or those in memory if only the whole can be read."""
+    return values if is_on_disk(values) else in_memory(values)
 
 
 def train_model(
@@ -194,7 +197,6 @@ def train_model(
         batch_key=batch_key,
         count_layers=count_layers,
         neighbors_key=neighbors_key,
-        on_disk=cls.reads_blocks,
     )
     try:
         cls.setup_anndata(shell, layer=layer, use_rep=use_rep, batch_key=batch_key)

@@ -113,7 +113,6 @@ class CICL(ClusteringModel):
     Jiang et al., scRNA-seq Data Clustering by Cluster-aware Iterative Contrastive Learning.
     """
 
-    reads_blocks = True
     _centroid_method = "kmeans"
 
     def __init__(

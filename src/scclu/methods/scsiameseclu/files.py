@@ -12,6 +12,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from scclu._checks import check_number
+from scclu.data.matrix import blocks
 from scclu.methods._persistence import SaveMixin
 from scclu.methods.scsiameseclu.graph import ReferenceGraph, restore_cells
 from scclu.methods.scsiameseclu.settings import ScSiameseCluSettings
@@ -79,5 +80,6 @@ class ScSiameseCluFiles(SaveMixin):
             raise ValueError("n_counts does not fit zinb_weight")
 
     def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
-        self.recipe.transform(*self._read(adata))  # other genes or values are refused
+        for _ in blocks(self.recipe.transform(*self._read(adata))):  # other genes or values are refused
+            pass
         return self._saved_embedding[saved_at]

@@ -10,7 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scclu.data.counts import Counts, read_counts
-from scclu.data.matrix import Matrix
+from scclu.data.matrix import Matrix, reordered
 from scclu.data.neighbors import as_adjacency, select_neighbors
 from scclu.data.recipe import Recipe
 
@@ -51,7 +51,7 @@ def read_training_counts(
         What :func:`~scclu.data.matrix.read_matrix` returned for the layer of `setup`, if it was read before.
     """
     matrix, names, source = read_counts(adata, counts_layer, layer=setup["layer"], read=read)
-    matrix = matrix[order]
+    matrix = reordered(matrix, order)
     if setup["use_rep"] is not None:
         genes = Recipe.fit(matrix, names, source, n_top_genes=n_top_genes)[0].genes
     position = {gene: i for i, gene in enumerate(names)}

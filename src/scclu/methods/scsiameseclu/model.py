@@ -174,17 +174,16 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             self._prepare()
             self.module = self._new_module()
 
-    def _read_more(self, adata: AnnData) -> None:
+    def _read_more(self, adata: AnnData, genes: tuple[Matrix, np.ndarray, str] | None) -> None:
         """Read the counts and the graph of the training cells."""
         key = self._neighbors_key
         self._graph = None if key is None else read_graph(adata, key, self._order)
         if self.settings.zinb_weight:
-            genes, n_genes = self.recipe.genes, self.settings.n_top_genes
+            selected, n_genes = self.recipe.genes, self.settings.n_top_genes
             self._counts = read_training_counts(
-                adata, self._counts_layer, self._order, genes, setup_args(self), n_genes, self._input
+                adata, self._counts_layer, self._order, selected, setup_args(self), n_genes, genes
             )
             self._n_counts = self._counts.matrix.shape[1]
-        self._input = None
 
     def _prepare(self) -> None:
         """Compute the principal components, and build the graph of the training cells unless it was read."""

@@ -1,0 +1,25 @@
+"""Principal axes from blocks of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scclu.data.components import principal_axes
+
+
+def axes_of(values, n_block):
+    blocks = [values[start : start + n_block] for start in range(0, len(values), n_block)]
+    return principal_axes(lambda: blocks, values.shape[1], 6)
+
+
+def test_axes_do_not_depend_on_the_blocks():
+    """Not even their signs, which the decomposition of nearly orthogonal columns chooses by rounding."""
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((500, 40)) * np.linspace(9, 1, 40) + 3).astype(np.float32)
+    mean, axes = axes_of(values, 500)
+    expected = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)[2][:6].T
+    np.testing.assert_allclose(mean, values.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(np.abs((axes * expected).sum(axis=0)), 1, atol=0.01)
+    for n_block in (7, 50, 130):
+        np.testing.assert_allclose(axes_of(rng.permutation(values), n_block)[1], axes, atol=1e-4)
+    assert (axes.max(axis=0) == np.abs(axes).max(axis=0)).all()
