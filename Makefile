@@ -3,13 +3,15 @@
 # make test-all  sets up an environment and runs all tests
 # make docs  sets up an environment and builds the documentation into docs/_build/html
 # make tutorials  sets up an environment, executes the notebooks in tutorials and stores their outputs
+# make benchmark SCCLU_DATA=FOLDER  compares all methods on the labelled datasets of a folder, and writes the results to
+#   docs/benchmark, docs/benchmark.md and README.md; a second call resumes, and BENCHMARK_OUT= keeps the runs elsewhere
 # make dist  builds the wheel and the sdist into dist, and checks them
 # PYTHON= picks the interpreter (make test PYTHON=python3.12); PIP_CONSTRAINT is honoured by pip.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint docs tutorials dist clean
+.PHONY: demo test test-all lint docs tutorials benchmark dist clean
 .DELETE_ON_ERROR:
 
 # the environment is made again when the interpreter or the dependencies change
@@ -26,8 +28,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/python -m scclu demo
 
-# one thread for each process, since the processes share the cores
-PYTEST = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+# one thread for each process, since the processes share the cores, and so that times can be compared
+ONE_THREAD = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+PYTEST = $(ONE_THREAD) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow"
@@ -50,6 +53,16 @@ docs: $(DOCS_STAMP)
 
 tutorials: $(STAMP)
 	$(BIN)/python tutorials/execute.py
+
+BENCHMARK_OUT ?= benchmark
+BENCHMARK_TIMEOUT ?= 300
+BENCHMARKED = cicl scsiameseclu core pca-kmeans leiden scvi-kmeans scvi-leiden
+
+benchmark: $(STAMP)
+	@test -d "$(SCCLU_DATA)" || { echo "SCCLU_DATA must name the folder of the labelled datasets (.h5ad)."; exit 2; }
+	$(ONE_THREAD) $(BIN)/python -m scclu benchmark "$(SCCLU_DATA)" --methods $(BENCHMARKED) --seeds 0 1 2 \
+		--timeout $(BENCHMARK_TIMEOUT) --out "$(BENCHMARK_OUT)"
+	$(ONE_THREAD) $(BIN)/python docs/benchmark/pages.py --results "$(BENCHMARK_OUT)"
 
 # uses a separate environment, since building needs neither torch nor scanpy
 dist:

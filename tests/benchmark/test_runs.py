@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from conftest import simulated_counts
-from scclu import benchmark
+from scclu import benchmark, metrics
 from scclu.__main__ import main
-from scclu.benchmark import runs
+from scclu.benchmark import panel, runs, worker
 from scclu.benchmark.labelled_data import find_datasets
 from scclu.benchmark.panel import METHODS
 
@@ -40,6 +40,8 @@ def processes(monkeypatch):
         commands.append(command)
         n_cells = ad.read_h5ad(command[4]).n_obs
         np.savez(command[5], labels=np.arange(n_cells) % 3, call_s=1.0, cpu_s=0.5, peak_mb=100.0)
+        if "--embed" in command:
+            np.savez(command[5], embedding=np.zeros((n_cells, 2)), call_s=9.0, cpu_s=8.0, peak_mb=700.0)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", start)
@@ -161,6 +163,66 @@ def test_not_installed_and_not_applicable(folder, tmp_path, processes, monkeypat
     assert status[:, "scvi-kmeans"].to_dict() == {"good": "ok", "logged": "not applicable"}
     summary = (tmp_path / "out" / "summary.md").read_text()
     assert "(1 of 2 datasets)" in summary and "mean of 1 common" in summary
+
+
+def test_an_embedding_is_computed_once(folder, tmp_path, processes):
+    methods, out = ["scvi-kmeans", "scvi-leiden"], tmp_path / "out"
+    table = benchmark.run(folder, methods[:1], [0, 1], out=out)
+    table = benchmark.run(folder, methods, [0, 1], out=out)
+    assert table["status"].eq("ok").all() and len(table) == 6
+    embedded = [command for command in processes if "--embed" in command]
+    assert [command[command.index("--seed") + 1] for command in embedded] == ["0", "1"]
+    used = [command[command.index("--embedding") + 1] for command in processes if "--embedding" in command]
+    assert sorted(used) == sorted(3 * [command[5] for command in embedded])
+    write(folder, "good", simulated_counts(seed=1))  # other cells
+    benchmark.run(folder, methods, [0], out=out)
+    assert "--embed" in processes[-4] and len(processes) == 12
+
+
+def test_an_embedding_that_failed_is_not_repeated(folder, tmp_path, monkeypatch):
+    started = []
+
+    def fails(command, **kwargs):
+        started.append(command)
+        raise subprocess.TimeoutExpired(command, kwargs["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    options = {"methods": ["scvi-kmeans", "scvi-leiden"], "seeds": [0], "out": tmp_path / "out", "timeout": 5}
+    table = benchmark.run(folder, **options)
+    assert table["error"].tolist() == ["stopped after 5 s (timeout)"] * 3 and len(started) == 1
+    assert "scvi" in (tmp_path / "out" / "embeddings" / "good.scvi.seed0.log").name
+    benchmark.run(folder, retry_failed=True, **options)
+    assert len(started) > 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore:Tensorflow not installed:ImportWarning")
+def test_costs_include_those_of_the_embedding(tmp_path, monkeypatch):
+    cells, embedded, result = (str(tmp_path / name) for name in ("cells.h5ad", "embedding.npz", "result.npz"))
+    simulated_counts().write_h5ad(cells)
+    monkeypatch.setitem(panel.EMBEDDINGS, "scvi", lambda adata, seed: adata.X[:, seed : seed + 5].toarray())
+    assert worker.main(["scvi-kmeans", cells, embedded, "--seed", "2", "--embed"]) == 0
+    with np.load(embedded) as written:
+        values = dict(written)
+    assert values["embedding"].shape == (120, 5) and 0 < values["call_s"] < 10 and "labels" not in values
+    np.savez(embedded, **values | {"call_s": 100.0, "cpu_s": 50.0, "peak_mb": 1e6})
+    for method, more in (("scvi-kmeans", ["--n-clusters", "3"]), ("scvi-leiden", [])):
+        assert worker.main([method, cells, result, "--embedding", embedded, *more]) == 0
+        with np.load(result) as written:
+            assert written["labels"].shape == (120,) and 100 < written["call_s"] < 200
+            assert 50 < written["cpu_s"] < 100 and written["peak_mb"] == 1e6
+
+
+@pytest.mark.parametrize("n_clusters", [2, None])
+def test_core_is_the_cut_of_the_tree_of_cicl(n_clusters, no_training):
+    from scclu.model import CICL
+
+    adata = simulated_counts(400)
+    labels = METHODS["core"].cluster(adata.copy(), n_clusters, 1)
+    CICL.setup_anndata(adata)
+    model = CICL(adata, n_clusters, random_state=1)
+    model.train(max_epochs=1, accelerator="cpu")
+    assert metrics.ari(model.tree_.cut(model.n_clusters)[model.fine_], labels) == 1
+    assert len(set(labels)) == model.n_clusters and metrics.ari(adata.obs["type"], labels) > 0.5
 
 
 def test_file_that_cannot_be_clustered_is_a_failure(folder, tmp_path, processes):

@@ -10,9 +10,8 @@ import pandas as pd
 from anndata import AnnData
 
 from scclu.benchmark.labelled_data import BATCH
-from scclu.benchmark.panel import AT_K, EMBEDDING, FREE, GRAPH, METHODS, Method
-from scclu.benchmark.peers import leiden_at_k, scaled_components, scvi_latent
-from scclu.cluster.leiden import leiden_scan
+from scclu.benchmark.panel import AT_K, EMBEDDING, FREE, GRAPH, METHODS, Method, leiden_on_embedding
+from scclu.benchmark.peers import scaled_components
 
 
 def harmony_components(adata: AnnData, *, seed: int = 0) -> np.ndarray:
@@ -37,29 +36,23 @@ def harmony_components(adata: AnnData, *, seed: int = 0) -> np.ndarray:
     return corrected if corrected.shape == components.shape else corrected.T
 
 
-def _scvi(adata: AnnData, *, seed: int) -> np.ndarray:
-    return scvi_latent(adata, batch_key=BATCH, seed=seed)
-
-
 def _leiden_on(represent: Callable[..., np.ndarray]) -> Callable[[AnnData, int | None, int], np.ndarray]:
     """Make the ``cluster`` function that is Leiden on a representation, which it also writes to ``obsm``."""
 
     def cluster(adata: AnnData, n_clusters: int | None, seed: int) -> np.ndarray:
-        adata.obsm[EMBEDDING] = embedding = represent(adata, seed=seed)
-        if n_clusters is not None:
-            return leiden_at_k(embedding, n_clusters, seed=seed)
-        return leiden_scan(embedding, [1.0], random_state=seed)[0]
+        adata.obsm[EMBEDDING] = represent(adata, seed=seed)
+        return leiden_on_embedding(adata, n_clusters, seed)
 
     return cluster
 
 
-# The methods write the representation that they cluster to obsm[EMBEDDING].
+# What the methods cluster is in obsm[EMBEDDING] after a run.
 BATCH_METHODS = {
     "cicl": METHODS["cicl"],
     "scsiameseclu": METHODS["scsiameseclu"],
     "leiden": replace(METHODS["leiden"], title="Leiden, not corrected", cluster=_leiden_on(scaled_components)),
     "harmony-leiden": Method("Harmony + Leiden", _leiden_on(harmony_components), (AT_K, FREE), (*GRAPH, "harmonypy")),
-    "scvi-leiden": replace(METHODS["scvi-leiden"], cluster=_leiden_on(_scvi), modes=(AT_K, FREE)),
+    "scvi-leiden": METHODS["scvi-leiden"],
 }
 
 

@@ -23,7 +23,7 @@ from scclu import __version__, metrics
 from scclu._checks import check_choices, check_number, check_seed
 from scclu.benchmark.batch_methods import panel
 from scclu.benchmark.labelled_data import BATCH, LabelledDataset, find_datasets
-from scclu.benchmark.panel import AT_K, MODES, Method
+from scclu.benchmark.panel import AT_K, COSTS, MODES, Method
 from scclu.benchmark.scib import check_installed
 from scclu.benchmark.tables import as_table, write_tables
 
@@ -62,6 +62,12 @@ class _Run:
             "version": __version__,
         }
 
+    @property
+    def embedding(self) -> str:
+        """Name of the files of the embedding that the method clusters."""
+        name = f"{self.data.name}.{self.about.embedding}.seed{self.seed}"
+        return name if self.data.batch_key is None else f"{name}.batches"
+
     def missing_module(self) -> str | None:
         """Name of a required module that is not installed; None if all are installed."""
         return next((name for name in self.about.imports if find_spec(name.split(".")[0]) is None), None)
@@ -84,7 +90,8 @@ def run(
     Each run is a process of its own and reads a file without ``obs``, so that only the metrics have access to the
     labels. If a run fails or exceeds the time limit, the last line of its error is recorded and the other runs
     continue. The result of each run is stored in `out` immediately, and is used again by later calls if the data file,
-    `labels_key` and the version of scclu are the same.
+    `labels_key` and the version of scclu are the same. The latent space of scVI is trained once per file and seed; its
+    costs are part of those of each run that clusters it.
 
     Parameters
     ----------
@@ -93,13 +100,15 @@ def run(
         exists and ``X`` otherwise: counts, normalised expression, log-normalised or scaled values. Cells without counts
         are left out, and cells without a label are left out of the metrics.
     methods
-        Any of ``"cicl"``, ``"scsiameseclu"``, ``"cicl-paper"``, ``"scsiameseclu-paper"``, ``"pca-kmeans"``,
-        ``"leiden"``, ``"louvain"``, ``"scvi-kmeans"`` and ``"scvi-leiden"``; all if None. With `batch_key` any of
-        ``"cicl"``, ``"scsiameseclu"``, ``"leiden"`` (without correction), ``"harmony-leiden"`` and ``"scvi-leiden"``.
+        Any of ``"cicl"``, ``"scsiameseclu"``, ``"cicl-paper"``, ``"scsiameseclu-paper"``, ``"core"`` (the tree of
+        tested merges without a network), ``"pca-kmeans"``, ``"leiden"``, ``"louvain"``, ``"scvi-kmeans"`` and
+        ``"scvi-leiden"``; all if None. With `batch_key` any of ``"cicl"``, ``"scsiameseclu"``, ``"leiden"`` (without
+        correction), ``"harmony-leiden"`` and ``"scvi-leiden"``.
     seeds
         Seeds for the methods, whole numbers from 0; each method is run with each seed.
     out
-        Directory for ``results.csv``, ``summary.md``, ``ari.png`` and ``runs/``; it is created if it does not exist.
+        Directory for ``results.csv``, ``summary.md``, ``ari.png``, ``runs/`` and ``embeddings/``; it is created if it
+        does not exist.
     labels_key
         Column of ``obs`` with the labels in every file.
     batch_key
@@ -109,7 +118,7 @@ def run(
         ``"true-k"`` (the number of labels is given to the method) and ``"k-free"`` (it is not), for the methods that
         support them.
     timeout
-        Time limit for a run in seconds; no limit if None.
+        Time limit for a run in seconds, and for an embedding that several methods cluster; no limit if None.
     retry_failed
         Repeat runs that failed in an earlier call.
 
@@ -160,10 +169,11 @@ def run(
     if not runs:
         raise ValueError(f"None of the methods {', '.join(methods)} supports the modes {', '.join(modes)}.")
     out = Path(out)
-    (out / "runs").mkdir(parents=True, exist_ok=True)
+    for kept in ("runs", "embeddings"):
+        (out / kept).mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     try:
-        for i, (one, row) in enumerate(_results(runs, out / "runs", timeout, retry_failed), start=1):
+        for i, (one, row) in enumerate(_results(runs, out, timeout, retry_failed), start=1):
             rows.append(row)
             logger.info("[%d/%d] %s: %s", i, len(runs), one.name, _describe(row))
     finally:  # also after an interrupt
@@ -173,14 +183,15 @@ def run(
 
 
 def _results(
-    runs: list[_Run], kept: Path, timeout: float | None, retry_failed: bool
+    runs: list[_Run], out: Path, timeout: float | None, retry_failed: bool
 ) -> Iterator[tuple[_Run, dict[str, Any]]]:
-    """Yield each run with its row of the table, which is read from the directory `kept` if it is stored there."""
+    """Yield each run with its row of the table, which is read from `out` if it is stored there."""
+    kept = out / "runs"
     current: LabelledDataset | None = None
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         for one in runs:
-            row = _read(one, kept, retry_failed)
+            row = _read(kept / f"{one.name}.json", one.identity, retry_failed)
             if row is not None:
                 yield one, row
                 continue
@@ -199,7 +210,7 @@ def _results(
                 yield one, one.identity | {"status": "not applicable", "error": f"needs counts, not {kind} values"}
                 continue
             row = one.identity | {"n_cells": adata.n_obs, "n_types": labels.nunique()}
-            row |= _run_process(one, work, kept, timeout, labels)
+            row |= _embed_and_cluster(one, work, out, timeout, retry_failed, labels)
             if one.data.batch_key is not None:
                 row["n_batches"] = adata.obs[BATCH].nunique()
                 row |= _batch_scores(one, work, kept, labels) if row["status"] == "ok" else {}
@@ -207,13 +218,12 @@ def _results(
             yield one, row
 
 
-def _read(one: _Run, kept: Path, retry_failed: bool) -> dict[str, Any] | None:
-    """Read the stored row of a run; None if there is none that can be used again."""
-    path = kept / f"{one.name}.json"
+def _read(path: Path, identity: dict[str, Any], retry_failed: bool) -> dict[str, Any] | None:
+    """Read the stored row of a run or an embedding; None if there is none that can be used again."""
     if not path.exists():
         return None
     row = json.loads(path.read_text(encoding="utf-8"))
-    same = all(row.get(key) == value for key, value in one.identity.items())
+    same = all(row.get(key) == value for key, value in identity.items())
     return row if same and not (retry_failed and row.get("error")) else None
 
 
@@ -224,25 +234,52 @@ def _store(row: dict[str, Any], path: Path) -> None:
     os.replace(unfinished, path)
 
 
-def _run_process(one: _Run, work: Path, kept: Path, timeout: float | None, labels: pd.Series) -> dict[str, Any]:
-    """Run one method on the unlabelled cells in a process, and return status, scores and costs."""
+def _embed_and_cluster(
+    one: _Run, work: Path, out: Path, timeout: float | None, retry_failed: bool, labels: pd.Series
+) -> dict[str, Any]:
+    """Run one method on the unlabelled cells in its processes, and return status, scores and costs."""
     result = work / "result.npz"
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "scclu.benchmark.worker", one.method, str(work / "cells.h5ad"), str(result)]
-    command += ["--seed", str(one.seed)]
+    command = _worker(one, work, result)
+    seconds = 0.0
+    if one.about.embedding is not None:
+        path = out / "embeddings" / f"{one.embedding}.npz"
+        made = _embedding(one, work, path, timeout, retry_failed)
+        if made["error"] is not None:
+            return {"status": "failed", "error": made["error"], "process_s": made["process_s"]}
+        seconds = made["process_s"]
+        command += ["--embedding", str(path)]
     if one.mode == AT_K:
         command += ["--n-clusters", str(labels.nunique())]
-    if one.data.batch_key is not None:
-        command += ["--batches"]
     start = time.perf_counter()
-    error = _start(command, kept / f"{one.name}.log", timeout)
-    seconds = {"process_s": time.perf_counter() - start}
+    error = _start(command, out / "runs" / f"{one.name}.log", timeout)
+    seconds += time.perf_counter() - start
     if error is not None:
-        return seconds | {"status": "failed", "error": error}
+        return {"status": "failed", "error": error, "process_s": seconds}
     with np.load(result) as written:
         clusters = written["labels"]
-        costs = {key: float(written[key]) for key in ("call_s", "cpu_s", "peak_mb")}
-    return {"status": "ok", "n_clusters": len(np.unique(clusters))} | _scores(labels, clusters) | costs | seconds
+        costs = {key: float(written[key]) for key in COSTS} | {"process_s": seconds}
+    return {"status": "ok", "n_clusters": len(np.unique(clusters))} | _scores(labels, clusters) | costs
+
+
+def _worker(one: _Run, work: Path, result: Path) -> list[str]:
+    """Command of a process that writes the file `result`."""
+    command = [sys.executable, "-m", "scclu.benchmark.worker", one.method, str(work / "cells.h5ad"), str(result)]
+    command += ["--seed", str(one.seed)]
+    return command if one.data.batch_key is None else [*command, "--batches"]
+
+
+def _embedding(one: _Run, work: Path, path: Path, timeout: float | None, retry_failed: bool) -> dict[str, Any]:
+    """Compute the embedding that a method clusters unless it is stored; returns its seconds, and why it failed."""
+    stored = path.with_suffix(".json")
+    identity = {key: one.identity[key] for key in ("data", "seed", "digest", "batch_key", "version")}
+    made = _read(stored, identity, retry_failed)
+    if made is None:
+        start = time.perf_counter()
+        error = _start([*_worker(one, work, path), "--embed"], path.with_suffix(".log"), timeout)
+        made = identity | {"error": error, "process_s": time.perf_counter() - start}
+        _store(made, stored)
+    return made
 
 
 def _start(command: list[str], log: Path, timeout: float | None, said: str = "") -> str | None:
