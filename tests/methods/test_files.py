@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 from safetensors.torch import load_file, save
 from scvi.model.base import BaseModelClass
 
@@ -20,12 +20,18 @@ import scclu
 from conftest import simulated_counts
 from scclu.methods._files import state_text
 
-WRITTEN = Path(__file__).parents[1] / "fixtures" / "models-0.1.0"
-NAMES = ["CICL", "ScSiameseClu", "CellClassifier-logistic", "CellClassifier-knn", "CellClassifier-mlp"]
+# tests/fixtures/write_models.py writes these
+WRITTEN = Path(__file__).parents[1] / "fixtures"
+CLASSIFIERS = ["CellClassifier-logistic", "CellClassifier-knn", "CellClassifier-mlp"]
+CLUSTERING = ["CICL", "ScSiameseClu", "CICL-batches", "ScSiameseClu-batches"]
+NAMES = {"models-0.1.0": CLUSTERING[:2] + CLASSIFIERS, "models-0.2.0": CLUSTERING + CLASSIFIERS}
+MODELS = [f"{version}/{name}" for version, names in NAMES.items() for name in names]
+LATEST = "models-0.2.0"
 FILES = ["model.json", "model.safetensors"]
 
 
 def load(folder, name, **arguments):
+    name = name.split("/")[-1]
     cls = getattr(scclu.model, name.split("-")[0])
     return (
         cls.load(folder, **arguments) if name.startswith("Cell") else cls.load(folder, accelerator="cpu", **arguments)
@@ -33,12 +39,14 @@ def load(folder, name, **arguments):
 
 
 @pytest.fixture
-def folder(tmp_path, request):
-    """A copy of a model that version 0.1.0 wrote."""
-    return Path(shutil.copytree(WRITTEN / request.param, tmp_path / request.param))
+def folder(tmp_path, name):
+    """A copy of a model that an earlier version wrote."""
+    return Path(shutil.copytree(WRITTEN / name, tmp_path / name))
 
 
-every_model = pytest.mark.parametrize(("folder", "name"), [(name, name) for name in NAMES], indirect=["folder"])
+every_model = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name.startswith(LATEST) else pytest.mark.slow) for name in MODELS]
+)
 
 
 def edit(folder, change_state=lambda state: None, change_tensors=None):
@@ -57,32 +65,55 @@ def edit(folder, change_state=lambda state: None, change_tensors=None):
 # -- what an earlier version wrote ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def expected():
-    with np.load(WRITTEN / "expected.npz") as arrays:
-        return dict(arrays)
+def stored(version):
+    """What the models of a version must give, the cells that they were trained on, and new ones."""
+    with np.load(WRITTEN / version / "expected.npz") as arrays:
+        expected = dict(arrays)
+    counts = expected["counts"]
+    adata = AnnData(counts.astype(np.float32), var=simulated_counts(*counts.shape).var)
+    adata.obs["batch"] = expected.get("batch", "none")
+    adata.obsm["X_rep"] = np.log1p(counts[:, :5]).astype(np.float32)
+    n_cells = len(expected["CICL_labels"])
+    return expected, adata[:n_cells].copy(), adata[n_cells:].copy()
 
 
-def training_cells(expected):
-    adata = simulated_counts(*expected["counts"].shape)
-    adata = AnnData(expected["counts"].astype(np.float32), var=adata.var)
-    adata.obsm["X_rep"] = np.log1p(expected["counts"][:, :5]).astype(np.float32)
-    return adata
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_earlier_versions(name):
+    """Models written by an earlier version that load and give the stored results"""
+    version, name = name.split("/")
+    folder = WRITTEN / version / name
+    expected, adata, new = stored(version)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+    if name in CLASSIFIERS:
+        classifier = load(folder, name)
+        if classifier.use_rep == "X_CICL":
+            scclu.tl.map_cells(adata, load(folder.parent / "CICL", "CICL"), key_added="CICL")
+        found = classifier.predict_proba(adata)
+        stem = name if version != "models-0.1.0" else name.split("-")[1]
+        np.testing.assert_allclose(found, expected[f"{stem}_proba"], atol=1e-3 if classifier.embedding_id else 1e-5)
+        return
+    model = load(folder, name, adata=adata)
+    np.testing.assert_array_equal(model.predict(), expected[f"{name}_labels"])
+    np.testing.assert_allclose(model.get_latent_representation(), expected[f"{name}_embedding"], atol=1e-4)
+    np.testing.assert_allclose(model.predict(adata, soft=True), expected[f"{name}_soft"], atol=1e-3)
+    if len(new):
+        as_b = {"transform_batch": "b"} if name.endswith("batches") else {}
+        found = load(folder, name).get_latent_representation(new, **as_b)
+        np.testing.assert_allclose(found, expected[f"{name}_new"], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_version_0_1_0(expected, name):
-    """Models written by version 0.1.0 that load and give the stored results"""
-    adata = training_cells(expected)
-    assert sum(path.stat().st_size for path in (WRITTEN / name).iterdir()) < 100_000
-    if name.startswith("Cell"):
-        found = load(WRITTEN / name, name).predict_proba(adata)
-        np.testing.assert_allclose(found, expected[f"{name.split('-')[1]}_proba"], atol=1e-5)
-    else:
-        model = load(WRITTEN / name, name, adata=adata)
-        np.testing.assert_array_equal(model.predict(), expected[f"{name}_labels"])
-        np.testing.assert_allclose(model.get_latent_representation(), expected[f"{name}_embedding"], atol=1e-4)
-        np.testing.assert_allclose(model.predict(adata, soft=True), expected[f"{name}_soft"], atol=1e-3)
+@pytest.mark.parametrize("key", CLUSTERING)
+def test_results_of_earlier_versions(key):
+    """Clustered cells in a file of an earlier version: their tree is cut, plotted and compared as those of this one."""
+    adata = read_h5ad(WRITTEN / LATEST / "cells.h5ad")
+    expected, _, _ = stored(LATEST)
+    assert adata.obs[key].astype(int).tolist() == expected[f"{key}_labels"].tolist()
+    scclu.tl.cut_tree(adata, key, n_clusters=2)
+    assert adata.obs[f"{key}_2"].astype(int).tolist() == expected[f"{key}_cut"].tolist()
+    scclu.tl.compare(adata, [key, f"{key}_2"], "type")
+    assert len(scclu.pl.tree(adata, key, show=False).get_yticklabels()) == 3
+    if key.endswith("batches"):
+        scclu.pl.batches(adata, key, show=False)
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
@@ -146,7 +177,9 @@ def _parent(state, path):
 
 
 # texts that nothing depends on, and dicts that may lack entries
-FREE = {"n_clusters_source", "setup_args", "history", "settings", "labels_key", "use_rep", "kind"}
+FREE = {"n_clusters_source", "setup_args", "history", "settings", "labels_key", "use_rep", "kind", "embedding_id"}
+# what version 0.1.0 did not write, and that models without batches do not need
+ABSENT = {"batch_size", "landmark_seed", "batches"}
 
 
 @pytest.mark.parametrize("depth", [1, pytest.param(9, marks=pytest.mark.slow)])
@@ -174,7 +207,8 @@ def test_wrong_state(folder, name, depth):
             except ValueError as error:
                 assert str(folder) in str(error), error
             else:
-                assert len(path) > 1 or path[0] in FREE or wrong in (True, 10**30), (path, wrong)
+                absent = path[0] in ABSENT - ({"batches"} if name.endswith("batches") else set()) and wrong in (..., [])
+                assert len(path) > 1 or path[0] in FREE or absent or wrong in (True, 10**30), (path, wrong)
             (folder / "model.json").write_bytes(text)
 
 
@@ -188,12 +222,15 @@ def test_wrong_tensors(folder, name):
         "float64": lambda tensors, key: tensors.update({key: tensors[key].double()[None]}),
         "bytes": lambda tensors, key: tensors.update({key: torch.frombuffer(bytearray(PAYLOAD), dtype=torch.uint8)}),
         "NaN": lambda tensors, key: tensors.update({key: tensors[key].float() * torch.nan}),
+        "fewer": lambda tensors, key: tensors.update({key: torch.atleast_1d(tensors[key])[..., :-1].contiguous()}),
         "huge": lambda tensors, key: tensors.update({key: (tensors[key].double() + 2**40).to(torch.int64)}),
     }
     for key in load_file(folder / "model.safetensors"):
         for what, change in changes.items():
-            if (name, key, what) == ("CICL", "labels", "longer"):
+            if (name, key, what) == ("models-0.1.0/CICL", "labels", "longer"):
                 continue  # nothing else in the file says how many cells there were
+            if key.startswith("cells.") and what == "huge":
+                continue  # digests of other cells
             edit(folder, change_tensors=lambda tensors, change=change, key=key: change(tensors, key))
             assert_refused(folder, name)
             for file, content in files.items():
@@ -210,18 +247,18 @@ def test_other_versions(folder, name):
     assert_refused(folder, name, "is a SCVI, but .*Call SCVI.load")
 
 
-@pytest.mark.parametrize("name", ["CICL", "ScSiameseClu"])
-def test_other_genes(expected, name):
+@pytest.mark.parametrize("name", CLUSTERING)
+def test_other_genes(name):
     """Models loaded with, or given, cells of other genes, of fewer genes, or of another kind"""
-    adata = training_cells(expected)
+    _, adata, _ = stored(LATEST)
     renamed, fewer, scaled = adata.copy(), adata[:, 1:].copy(), adata.copy()
     renamed.var_names = [f"other{i}" for i in range(adata.n_vars)]
     scaled.X = scaled.X - 1.5
     for other, message in ((renamed, "lacks 30 of the 30 genes"), (fewer, "lacks 1 of"), (scaled, "not negative")):
         with pytest.raises(ValueError, match=message):
-            load(WRITTEN / name, name, adata=other)
+            load(WRITTEN / LATEST / name, name, adata=other)
         with pytest.raises(ValueError, match=message):
-            load(WRITTEN / name, name).predict(other)
+            load(WRITTEN / LATEST / name, name).predict(other)
 
 
 # -- code -------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_true_clusters_are_stable_and_wrong_ones_are_not(mixed, tmp_path, capsys
     assert stable[["1", "2"]].min() > 0.9 and stable[["0-0", "0-1"]].max() < 0.7
     share = adata.obs["wrong_stability"]
     assert share.dtype == np.float32 and share.dropna().between(0, 1).all()
-    assert share[adata.obs["wrong"] == "1"].mean() > share[adata.obs["wrong"] == "0-0"].mean() + 0.2
+    assert share[adata.obs["wrong"] == "1"].mean() > share[adata.obs["wrong"] == "0-0"].mean() + 0.1
     adata.write_h5ad(tmp_path / "cells.h5ad")
     read = ad.read_h5ad(tmp_path / "cells.h5ad").uns["wrong_stability"]
     pd.testing.assert_frame_equal(read["table"], table, check_dtype=False)

@@ -59,6 +59,14 @@ class BatchCorrection:
     shift: np.ndarray
     n_cells: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if the attributes, which may come from a file, do not fit each other."""
+        parts = (self.direction, self.shift, self.n_cells)
+        if any(part.dtype != np.float32 for part in parts) or [part.ndim for part in parts] != [3, 3, 2]:
+            raise ValueError("a correction for batches does not hold real numbers of each cluster and batch")
+        if not self.direction.shape == self.shift.shape == (*self.n_cells.shape, self.shift.shape[2]):
+            raise ValueError("the parts of a correction for batches are of different clusters or batches")
+
     @classmethod
     def fit(cls, points: np.ndarray, batches: np.ndarray, n_batches: int, *, random_state: int) -> Self:
         """Fit a correction to cells in random order: the first 20,000, and the first 30 of each batch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, TypeVar
 
@@ -137,6 +137,10 @@ class SaveMixin:
 
     def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
         """Restore what :meth:`_extra_tensors` returned for `n_cells` training cells, before the network is built."""
+
+    def _corrected_width(self) -> int:
+        """Number of dimensions of what is corrected for batches, which is the embedding by default."""
+        return next(self.module.head.buffers()).shape[1]
 
     @classmethod
     def convert_legacy_save(cls, *_: Any, **__: Any) -> NoReturn:
@@ -272,8 +276,7 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     n_found = len(next((value for name, value in weights.items() if name.startswith("head.")), ()))
     if not 1 <= n_found <= model.n_clusters or not np.array_equal(np.unique(labels), np.arange(n_found)):
         raise ValueError(f"labels and a head of {n_found} clusters do not fit {model.n_clusters} clusters")
-    model._batch_names = [str(name) for name in state.get("batches", ())]  # version 0.1.0 has none
-    model._correction = _correction(tensors, len(model._batch_names))
+    model._batch_names, model._correction = _batches(state, tensors)
     model._restore_state(state)
     model._restore(extra, len(labels))
     # on a device without memory: the weights are those of the file
@@ -286,6 +289,8 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
         found = weights.get(name, tensor)
         if (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
             raise ValueError(f"{name} is {found.dtype}, {found.shape}, not {tensor.dtype}, {tensor.shape}")
+    if model._correction is not None and model._correction.shift.shape[2] != (width := model._corrected_width()):
+        raise ValueError(f"the correction for batches does not fit {width} dimensions")
     model.module.load_state_dict(weights, assign=True)
     model.module.eval()
     model.history_ = {name: np.array(values) for name, values in state["history"].items()}
@@ -293,14 +298,20 @@ def _from_file(cls: Any, state: dict[str, Any], tensors: dict[str, torch.Tensor]
     return model, labels
 
 
-def _correction(tensors: dict[str, torch.Tensor], n_batches: int) -> BatchCorrection | None:
-    if not n_batches:
-        return None
-    parts = {name: tensors[f"correction.{name}"].numpy() for name in ("direction", "shift", "n_cells")}
-    n_clusters, found, _ = parts["shift"].shape
-    if parts["direction"].shape != parts["shift"].shape or parts["n_cells"].shape != (n_clusters, n_batches):
-        raise ValueError(f"a correction for {found} batches does not fit {n_batches} batches")
-    return BatchCorrection(**parts)
+def _batches(state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[list[str], BatchCorrection | None]:
+    """Names of the batches, and the correction for them; neither if there are none."""
+    names = state.get("batches", [])  # version 0.1.0 has none
+    known = tensors.keys() & {f"correction.{field.name}" for field in fields(BatchCorrection)}
+    if names == [] and not known:
+        return [], None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise ValueError(f"batches are not different names, but {names!r}")
+    if not isinstance(state["setup_args"].get("batch_key"), str):
+        raise ValueError("there are batches, but no batch_key")
+    correction = BatchCorrection(**{name.removeprefix("correction."): tensors[name].numpy() for name in known})
+    if correction.n_cells.shape[1] != len(names):
+        raise ValueError(f"a correction for {correction.n_cells.shape[1]} batches does not fit {len(names)} batches")
+    return names, correction
 
 
 def _recipe(state: dict[str, Any], moments: torch.Tensor) -> Recipe:

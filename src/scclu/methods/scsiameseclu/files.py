@@ -79,6 +79,9 @@ class ScSiameseCluFiles(SaveMixin):
         if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
             raise ValueError("n_counts does not fit zinb_weight")
 
+    def _corrected_width(self) -> int:
+        return self._reference.components.shape[1]
+
     def _embed_training_cells(self, adata: AnnData, saved_at: np.ndarray) -> np.ndarray:
         for _ in blocks(self.recipe.transform(*self._read(adata))):  # other genes or values are refused
             pass
