@@ -72,7 +72,7 @@ def test_scale_writes_a_table_and_a_figure(tmp_path, capsys):
     ("options", "message"),
     [
         ({"methods": ["kmeans"]}, "'kmeans' was passed"),
-        ({"on_disk": True}, "Only 'cicl' can leave its data on disk"),
+        ({"on_disk": True, "methods": ["cicl", "leiden"]}, "'leiden' needs its data in memory"),
         ({"cells": [5]}, "at least 100, but 5"),
     ],
 )

@@ -120,6 +120,20 @@ def test_never_reads_all_cells(pair, method, monkeypatch):
     np.testing.assert_allclose(soft, trained.predict(adata, soft=True), atol=1e-4)
 
 
+@pytest.mark.parametrize(("method", "most"), [("cicl", 13), ("scsiameseclu", 20)])
+def test_number_of_passes(adata, method, most, tmp_path, monkeypatch):
+    """Passes over all cells before and after training, which do not depend on the number of epochs."""
+    passes = []
+    blocks = DiskMatrix.blocks
+    monkeypatch.setattr(DiskMatrix, "blocks", lambda self: passes.append(self.shape) or blocks(self))
+    for name, number in HELD.items():
+        monkeypatch.setattr(f"scclu.{name}", number)
+    backed = on_disk(adata, "h5ad", tmp_path)
+    getattr(scclu.tl, method)(backed, **METHODS[method] | {"cluster_method": "tree"})
+    backed.file.close()
+    assert len(passes) <= most
+
+
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", METHODS)
 def test_free_number_of_clusters(adata, method, threads, tmp_path):

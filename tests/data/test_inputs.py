@@ -25,7 +25,7 @@ def test_size_factors_are_of_all_genes():
     library = np.asarray(matrix.sum(axis=1)).ravel()
     assert counts.size_factors[5] == 1
     np.testing.assert_allclose(counts.size_factors[0], library[0] / np.median(library[library > 0]), rtol=1e-6)
-    assert counts.matrix.shape == (120, 2) and counts.mean().shape == (2,)
+    assert counts.matrix.shape == (120, 2) and counts.mean.shape == (2,)
 
 
 def test_adjacency_by_hand():

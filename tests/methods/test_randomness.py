@@ -69,13 +69,14 @@ def test_initial_weights_do_not_depend_on_other_threads():
         disturbing.join()
 
 
+@pytest.mark.parametrize("n_clusters", [3, None])
 @pytest.mark.parametrize("name", ["CICL", "ScSiameseClu"])
-def test_two_trainings_at_the_same_time(name):
+def test_two_trainings_at_the_same_time(name, n_clusters):
     """Each thread waits inside an epoch until the other is inside one too, and gets the result that it has alone."""
     import lightning.pytorch as pl
 
     cls = getattr(scclu.model, name)
-    method = {"CICL": "kmeans", "ScSiameseClu": "assignment"}[name]
+    method = {"CICL": "kmeans", "ScSiameseClu": "assignment"}[name] if n_clusters else "tree"
 
     class Meet(pl.Callback):
         def __init__(self, barrier):
@@ -86,8 +87,8 @@ def test_two_trainings_at_the_same_time(name):
 
     def train(seed, barrier):
         adata = simulated_counts(seed=seed)
-        cls.setup_anndata(adata)
-        model = cls(adata, 3, cluster_method=method, random_state=seed)
+        cls.setup_anndata(adata, batch_key=None if n_clusters else "batch")
+        model = cls(adata, n_clusters, cluster_method=method, random_state=seed)
         model.train(2, accelerator="cpu", enable_progress_bar=False, callbacks=[Meet(barrier)])
         return model.get_latent_representation(), model.predict()
 

@@ -37,7 +37,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     scale.add_argument("--cells", nargs="+", type=int, help="default: 10000 50000 100000")
     scale.add_argument("--genes", type=int, default=2000, help="default: 2000")
     scale.add_argument("--methods", nargs="+", help="default: cicl scsiameseclu leiden")
-    scale.add_argument("--on-disk", action="store_true", help="leave the counts on disk (cicl only)")
+    scale.add_argument("--on-disk", action="store_true", help="leave the counts on disk (not with leiden)")
     scale.add_argument("--out", type=Path, default=Path("scaling"), help="directory for the results (default: scaling)")
     scale.add_argument("--timeout", type=float, help="time limit for a run in seconds (default: none)")
     scale.add_argument("--seed", type=int, default=0, help="default: 0")

@@ -147,7 +147,7 @@ def run_scaling(
     methods
         Keys of :data:`METHODS`; all if None.
     on_disk
-        Leave the counts on disk; supported by ``"cicl"`` only.
+        Leave the counts on disk; ``"leiden"`` does not support it, and is left out if `methods` is None.
     timeout
         Time limit for a run in seconds; no limit if None.
     seed
@@ -162,9 +162,14 @@ def run_scaling(
     TypeError, ValueError
         If an argument is not allowed, or a method does not support data on disk.
     """
-    methods = check_choices("methods", METHODS if methods is None else methods, METHODS)
-    if on_disk and methods != ["cicl"]:
-        raise ValueError(f"Only 'cicl' can leave its data on disk, but methods are {', '.join(methods)}.")
+    from_disk = [name for name in METHODS if name != "leiden"]
+    if methods is None:
+        methods = from_disk if on_disk else METHODS
+    methods = check_choices("methods", methods, METHODS)
+    if on_disk and "leiden" in methods:
+        raise ValueError(
+            f"'leiden' needs its data in memory, but on_disk=True was passed. Pass methods from {', '.join(from_disk)}."
+        )
     for number in cells:
         check_number("Each of cells", number, integer=True, low=100)
     out.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from scclu.data.components import fit_projection, make_projection, project
+from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
 from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Kind, Recipe
 
@@ -59,10 +59,17 @@ def input_representations(
     if matrix.shape[0] > FITTED_CELLS:
         logger.info("Genes and principal axes of the tree are chosen on a random sample of %d cells.", FITTED_CELLS)
     kinds = (_PLAIN,) if is_representation or kind == "scaled" else (_PLAIN, _CAPPED)
-    return tuple(_components(matrix, names, source, how, kind, is_representation, random_state) for how in kinds)
+    first, n_cells = matrix[:FITTED_CELLS], matrix.shape[0]
+    fitted = [_fitted(first, names, source, how, kind, is_representation, random_state) for how in kinds]
+    if n_cells > FITTED_CELLS:
+        fitted = [(recipe, projection, torch.empty(n_cells, projection.n_features)) for recipe, projection, _ in fitted]
+        for rows, block in blocks(matrix):  # one pass for all representations
+            for recipe, projection, components in fitted:
+                components[rows] = project(projection, recipe.transform(block, names, source))
+    return tuple(projection.temper(components).numpy() for _, projection, components in fitted)
 
 
-def _components(
+def _fitted(
     matrix: Matrix,
     names: np.ndarray,
     source: str,
@@ -70,16 +77,9 @@ def _components(
     kind: Kind,
     is_representation: bool,
     random_state: int,
-) -> np.ndarray:
-    n_cells = matrix.shape[0]
-    recipe, values = Recipe.fit(
-        matrix[:FITTED_CELLS], names, source, **how.recipe, kind=kind, is_representation=is_representation
-    )
+) -> tuple[Recipe, FeatureProjection, torch.Tensor]:
+    """Recipe and projection that are fitted to cells, and the principal components of these cells."""
+    recipe, values = Recipe.fit(matrix, names, source, **how.recipe, kind=kind, is_representation=is_representation)
     n_components = max(1, min(_N_COMPONENTS, values.shape[0] - 1, values.shape[1]))
     projection = make_projection(recipe, n_components, how.max_value, _NORM_POWER)
-    components = fit_projection(projection, values, random_state)
-    if n_cells > FITTED_CELLS:
-        components = torch.empty(n_cells, n_components)
-        for rows, block in blocks(matrix):
-            components[rows] = project(projection, recipe.transform(block, names, source))
-    return projection.temper(components).numpy()
+    return recipe, projection, fit_projection(projection, values, random_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from anndata import AnnData
@@ -87,6 +88,7 @@ class Counts:
         factors = np.where(library > 0, library / median, 1.0).astype(np.float32)
         return cls(transformed(matrix, lambda block: block[:, columns], len(columns)), factors)
 
+    @cached_property
     def mean(self) -> np.ndarray:
         """Mean count of each gene for a cell with size factor 1, ``(n_genes,)`` float32."""
         return (column_means(self.matrix) / self.size_factors.mean()).astype(np.float32)

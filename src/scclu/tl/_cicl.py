@@ -52,7 +52,8 @@ def cicl(
     ----------
     adata
         Cells x genes. Non-negative whole numbers in ``X`` are taken as counts, non-negative reals as log-normalised,
-        other reals as scaled; a message says which one. ``X``, layers and raw are not changed.
+        other reals as scaled; a message says which one. ``X``, layers and raw are not changed. A matrix on disk is read
+        in blocks of rows.
     n_clusters
         Number of clusters K; ``None`` finds the number of distinct clusters by tests; a message says it.
     layer

@@ -219,7 +219,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 landmark_seed=self._landmark_seed,
             )
         if self._counts is not None:
-            module.start_counts(torch.from_numpy(self._counts.mean()))
+            module.start_counts(torch.from_numpy(self._counts.mean))
         return module
 
     @known_warnings_ignored.held()
