@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -67,19 +67,27 @@ def assert_sound(adata: AnnData, key: str, before: dict) -> None:
         assert after[part] == values, part
 
 
-def outcome(method: str, adata: AnnData, **arguments) -> Exception | None:
-    """Run, and check that it went well or gave an error of scclu's own that changed nothing."""
-    before = snapshot(adata)
+def scclu_error(call: Callable[[], object]) -> Exception | None:
+    """The error of a call, which must be one of scclu's own; ``None`` if it went well."""
     try:
-        run(method, adata, **arguments)
+        call()
     except (TypeError, ValueError) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         assert Path(frame.filename).is_relative_to(SOURCE), "".join(traceback.format_exception(error))
         assert str(error).endswith((".", ")")) and len(str(error)) > 20
-        assert snapshot(adata) == before
         return error
-    assert_sound(adata, arguments.get("key_added", method), before)
     return None
+
+
+def outcome(method: str, adata: AnnData, **arguments) -> Exception | None:
+    """Run, and check that it went well or gave an error of scclu's own that changed nothing."""
+    before = snapshot(adata)
+    error = scclu_error(lambda: run(method, adata, **arguments))
+    if error is None:
+        assert_sound(adata, arguments.get("key_added", method), before)
+    else:
+        assert snapshot(adata) == before
+    return error
 
 
 def dask_array(values: np.ndarray, convert=lambda block: block):

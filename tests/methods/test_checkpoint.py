@@ -24,6 +24,11 @@ MODELS = {
         {"n_hidden": 16, "cluster_method": "kmeans", "centroid_refresh": "minibatch", "noise_scale": 1.0},
         {"max_epochs": 4, "batch_size": 50},
     ),
+    "batch_key": (
+        CICL,
+        {"n_hidden": 16, "cluster_method": "kmeans", "batch_key": "batch"},
+        {"max_epochs": 4, "batch_size": 30},
+    ),
     "scsiameseclu": (
         ScSiameseClu,
         {"gene_hidden": (16,), "graph_hidden": (16,), "cluster_method": "assignment"},
@@ -51,10 +56,11 @@ class StopAt(pl.Callback):
 
 def make(name, adata=None, **changes):
     cls, arguments, _ = MODELS[name]
+    arguments = {**arguments, **changes}
     if adata is None:
-        adata = simulated_counts(seed=changes.pop("cells", 0))
-    cls.setup_anndata(adata)
-    return cls(adata, 3, **{**arguments, **changes})
+        adata = simulated_counts(seed=arguments.pop("cells", 0))
+    cls.setup_anndata(adata, batch_key=arguments.pop("batch_key", None))
+    return cls(adata, 3, **arguments)
 
 
 def train(model, name, **arguments):
@@ -137,6 +143,7 @@ CHANGES = {
     "cells": ({"cells": 1}, {}),
     "seed": ({"random_state": 1}, {}),
     "temperature": ({"temperature": 0.7}, {}),
+    "batch_key": ({"batch_key": "batch"}, {}),
     "max_epochs": ({}, {"max_epochs": 5}),
     "batch_size": ({}, {"batch_size": 40}),
     "n_snapshots": ({}, {"n_snapshots": 2}),

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,49 @@ def test_faults(tool, n_faults):
     cluster(tool, adata)
     np.testing.assert_array_equal(adata.obs[tool], reference.obs[tool])
     np.testing.assert_array_equal(adata.obsm[f"X_{tool}"], reference.obsm[f"X_{tool}"])
+
+
+@cache
+def clustered():
+    """Cells with clusters, their model, and a classifier of its embedding."""
+    adata = simulated_counts(60, 30)
+    model = scclu.tl.cicl(adata, 3, n_hidden=8, max_epochs=2, accelerator="cpu", return_model=True)
+    return adata, model, scclu.tl.fit_classifier(adata, "type", use_rep="X_cicl")
+
+
+# other tools, and arguments by which a clustering takes other ways
+OTHER_TOOLS = {
+    "cut_tree": lambda adata: scclu.tl.cut_tree(adata, n_clusters=2),
+    "rank_splits": lambda adata: scclu.tl.rank_splits(adata, n_genes=2),
+    "map_cells": lambda adata: scclu.tl.map_cells(adata, clustered()[1], classifier=clustered()[2], key_added="new"),
+    "test_clusters": lambda adata: scclu.tl.test_clusters(adata, "type", merge=True),
+    "stability": lambda adata: scclu.tl.stability(adata, "type", n_runs=2),
+    "restrict_to": lambda adata: scclu.tl.cicl(
+        adata, 2, restrict_to=("type", ["0"]), accelerator="cpu", **CALLS["cicl"]
+    ),
+    "batch_key": lambda adata: scclu.tl.cicl(
+        adata, 3, batch_key="batch", key_added="new", accelerator="cpu", n_hidden=8, max_epochs=1
+    ),
+}
+
+
+@pytest.mark.parametrize("n_faults", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tool", OTHER_TOOLS)
+def test_faults_of_other_tools(tool, n_faults):
+    """Interrupts and exceptions at the write, and at random calls"""
+    adata = clustered()[0].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        OTHER_TOOLS[tool](adata.copy())  # imports other packages
+        with Watch() as seen:
+            OTHER_TOOLS[tool](adata.copy())
+        before, around = snapshot(adata), surroundings()
+        for n, at in enumerate(places(seen.names, ["_write.write_results"], n_faults)):
+            fault, error = [(press_ctrl_c, KeyboardInterrupt), (fail, InjectedError)][n % 2]
+            with pytest.raises(error), Watch(at, fault):
+                OTHER_TOOLS[tool](adata)
+            assert snapshot(adata) == before, seen.names[at]
+            assert surroundings() == around, seen.names[at]
 
 
 @pytest.mark.parametrize(("fault", "error"), [(press_ctrl_c, KeyboardInterrupt), (fail, InjectedError)])

@@ -70,9 +70,15 @@ def stored_tree(adata: AnnData, key: str) -> tuple[MergeTree, np.ndarray]:
             f"The tree in adata.uns[{key!r}] is of {int(clustered.sum())} of the {adata.n_obs} cells, those that "
             f"restrict_to named. Pass these cells: adata[adata.obs[{column!r}].notna()].copy()."
         )
-    values = results["tree"]
-    tree = MergeTree(*(np.asarray(values[name]) for name in _TREE))
-    fine = cells.astype(int).to_numpy()
+    try:
+        tree = MergeTree(*(np.asarray(results["tree"][name]) for name in _TREE))
+        tree.check()
+        fine = cells.astype(int).to_numpy()
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The tree in adata.uns[{key!r}], or adata.obs[{column!r}], is not what scclu writes ({error}). "
+            "Cluster again."
+        ) from error
     if not np.array_equal(np.unique(fine), np.arange(tree.n_fine)):
         raise ValueError(
             f"adata.obs[{column!r}] does not have the {tree.n_fine} fine clusters of the tree in adata.uns[{key!r}]: "

@@ -54,6 +54,23 @@ class MergeTree:
         """Number of clusters that the tests separate."""
         return int((self.height > 1).sum()) + 1
 
+    def check(self) -> None:
+        """Raise ValueError if the attributes, which may come from a file, are not those of a tree."""
+        n_merges = len(self.children)
+        if self.children.shape != (n_merges, 2) or self.children.dtype.kind not in "iu":
+            raise ValueError("children are not two nodes a merge")
+        once = np.array_equal(np.sort(self.children, axis=None), np.arange(2 * n_merges))
+        if not once or (self.children >= self.n_fine + np.arange(n_merges)[:, None]).any():
+            raise ValueError("children are not nodes of earlier merges, each of them once")
+        if any(
+            values.shape != (n_merges,) or values.dtype.kind not in "iuf" for values in (self.height, self.size, self.p)
+        ):
+            raise ValueError("there is not one height, size and p-value a merge")
+        if not (np.diff(self.height) >= 0).all() or not np.isfinite(self.height).all():
+            raise ValueError("heights do not ascend")
+        if self.neighbors.shape != (self.n_fine, self.n_fine) or not np.isfinite(self.neighbors).all():
+            raise ValueError("there is not one share of neighbours for each pair of fine clusters")
+
     def cut(self, n_clusters: int) -> np.ndarray:
         """Undo the last merges.
 

@@ -14,7 +14,7 @@ from scclu.cluster.forks import stored_tree
 from scclu.cluster.head import head_of_cut
 from scclu.methods._clusters import assigned
 from scclu.tl._restrict import recorded_names, renamed, spread
-from scclu.tl._write import write_results
+from scclu.tl._write import check_writable, write_results
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -79,6 +79,7 @@ def cut_tree(
     >>> adata.obs["cicl_5"].nunique()
     5
     """
+    check_writable(adata, copy=copy)
     cells = _restricted_cells(adata, key)
     tree, fine = stored_tree(adata if cells is None else adata[cells], key)
     if f"X_{key}" not in adata.obsm:
@@ -115,7 +116,6 @@ def cut_tree(
 
 def _restricted_cells(adata: AnnData, key: str) -> np.ndarray | None:
     """Whether a cell was clustered, ``(n_obs,)`` bool; None if the clustering was not restricted."""
-    check_adata(adata)
     column = f"{key}_fine"
     if recorded_names(adata, key) is None or column not in adata.obs:
         return None
