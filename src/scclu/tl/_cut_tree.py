@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scclu._checks import check_adata, check_key, check_number
+from scclu._checks import check_key, check_number
 from scclu._labels import obs_column, read_labels
 from scclu.cluster.forks import stored_tree
 from scclu.cluster.head import head_of_cut
