@@ -163,9 +163,8 @@ def run_scaling(
         If an argument is not allowed, or a method does not support data on disk.
     """
     from_disk = [name for name in METHODS if name != "leiden"]
-    if methods is None:
-        methods = from_disk if on_disk else METHODS
-    methods = check_choices("methods", methods, METHODS)
+    every = from_disk if on_disk else list(METHODS)
+    methods = check_choices("methods", every if methods is None else methods, METHODS)
     if on_disk and "leiden" in methods:
         raise ValueError(
             f"'leiden' needs its data in memory, but on_disk=True was passed. Pass methods from {', '.join(from_disk)}."
