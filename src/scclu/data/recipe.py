@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from scclu._checks import listed
@@ -212,7 +213,7 @@ class Recipe:
                 f"The model was trained on {self.kind} values, but {source} {difference}. "
                 "Pass new cells in the units of the training data (layer= of setup_anndata names their matrix)."
             )
-        excluded = np.isin(self.required_genes, self.excluded)
+        excluded = pd.Index(self.required_genes).isin(self.excluded)
         return _log(matrix, self.target_sum, excluded, used)
 
 

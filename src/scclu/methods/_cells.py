@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 
@@ -54,7 +55,8 @@ class CellDigests:
         cells
             Names of the cells.
         """
-        keys = np.where(np.isin(genes, used), _digests(genes).view(np.uint64) | np.uint64(1), np.uint64(0))
+        # np.isin compares each pair of two arrays of objects
+        keys = np.where(pd.Index(genes).isin(used), _digests(genes).view(np.uint64) | np.uint64(1), np.uint64(0))
         values = np.empty(matrix.shape[0], dtype=np.uint64)
         for rows, block in blocks(matrix):
             values[rows] = _row_sums(block, keys)
