@@ -235,9 +235,10 @@ def protocol(results: Results, run: dict) -> str:
         name: ", ".join(map(str, sorted(results.table.loc[results.table["method"] == name, "seed"].unique())))
         for name in OURS + PEERS
     }
-    same = ", ".join(sorted(set(filter(None, seeds.values()))))
-    if len(set(filter(None, seeds.values()))) > 1:
-        same = "; ".join(f"{METHODS[name].title} {text}" for name, text in seeds.items() if text)
+    known = [text for text in seeds.values() if text]
+    usual = max(known, key=known.count)
+    others = [f"{METHODS[name].title}: {text}" for name, text in seeds.items() if text not in ("", usual)]
+    same = usual + (f" ({'; '.join(others)})" if others else "")
     packages = ", ".join(f"{name} {number}" for name, number in run["packages"].items())
     absent = [METHODS[name].title for name, text in seeds.items() if not text]
     return (
