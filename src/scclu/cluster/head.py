@@ -56,7 +56,8 @@ def head_of_cut(embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clus
     probabilities of a cell are low where its fine cluster is connected to other clusters.
 
     A head may assign no cell to a cluster that others surround. One more merge is then undone for each such cluster, so
-    that the head divides cells elsewhere. If that fails, linear discriminant analysis is used.
+    that the head divides cells elsewhere; if there are too many clusters then, the cells of the smallest ones are
+    assigned to the others. If that fails, linear discriminant analysis is used.
 
     Parameters
     ----------
@@ -74,15 +75,16 @@ def head_of_cut(embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clus
     """
     cut = n_clusters
     for _ in range(_MOST_CUTS):
-        head, sizes = _fit(embedding, tree, fine, cut, [_logistic])
-        missing = n_clusters - int(np.count_nonzero(sizes))
-        if missing == 0:
-            return _by_size(head, sizes)
-        cut += missing
-        if missing < 0 or cut > tree.n_fine:
+        if cut > tree.n_fine:
             break
+        head, sizes = _fit(embedding, tree, fine, cut, [_logistic])
+        n_found = int(np.count_nonzero(sizes))
+        if n_found >= n_clusters:
+            head = _largest(head, sizes, n_clusters)
+            return head if n_found == n_clusters else _largest(head, _sizes(head, embedding), n_clusters)
+        cut += n_clusters - n_found
     rules = [_logistic, partial(_discriminant, equal_weights=False), _discriminant]
-    return _by_size(*_fit(embedding, tree, fine, n_clusters, rules))
+    return _largest(*_fit(embedding, tree, fine, n_clusters, rules), n_clusters)
 
 
 def _fit(
@@ -115,9 +117,15 @@ def _fit(
     return head, sizes
 
 
-def _by_size(head: LinearHead, sizes: np.ndarray) -> LinearHead:
-    """The head without clusters that have no cells, the others by their number of cells."""
-    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+def _sizes(head: LinearHead, embedding: np.ndarray) -> np.ndarray:
+    """Number of cells that a head assigns to each cluster."""
+    logits = embedding @ head.weight.numpy().T + head.bias.numpy()
+    return np.bincount(logits.argmax(axis=1), minlength=len(head.bias))
+
+
+def _largest(head: LinearHead, sizes: np.ndarray, n_clusters: int) -> LinearHead:
+    """The head with the largest clusters only, by their number of cells, and without clusters that have no cells."""
+    order = np.argsort(-sizes, kind="stable")[: min(n_clusters, np.count_nonzero(sizes))]
     head.weight, head.bias = head.weight[order], head.bias[order]
     return head
 
@@ -126,14 +134,16 @@ def _logistic(cells: np.ndarray, labels: np.ndarray, targets: np.ndarray) -> tup
     """Penalised multinomial logistic regression on probabilities."""
     n_cells, n_dims = cells.shape
     n_clusters = targets.shape[1]
+    # single precision is twice as fast
+    cells, targets = cells.astype(np.float32), targets.astype(np.float32)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, bias = flat[n_clusters:].reshape(n_clusters, n_dims), flat[:n_clusters]
-        log_q = log_softmax(cells @ weight.T + bias, axis=1)
-        residual = (np.exp(log_q) - targets) / n_cells
-        slope = residual.T @ cells + weight / n_cells
-        value = (0.5 * np.sum(weight**2) - np.sum(targets * log_q)) / n_cells
-        return value, np.concatenate((residual.sum(axis=0), slope.ravel()))
+        log_q = log_softmax(cells @ weight.T.astype(np.float32) + bias.astype(np.float32), axis=1)
+        residual = np.exp(log_q) - targets
+        slope = (residual.T @ cells + weight) / n_cells
+        value = (0.5 * np.sum(weight**2) - np.sum(targets * log_q, dtype=np.float64)) / n_cells
+        return value, np.concatenate((residual.sum(axis=0, dtype=np.float64) / n_cells, slope.ravel()))
 
     start = np.zeros(n_clusters * (n_dims + 1))
     flat = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIMISER).x
