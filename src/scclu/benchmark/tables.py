@@ -83,9 +83,7 @@ def summary(table: pd.DataFrame) -> str:
             parts.append(f"### {name}\n\n{_pivot(part, value)}\n")
     failed = table[table["status"] == "failed"]
     if len(failed):
-        parts.append(
-            "## Failed\n\n" + _markdown(failed[["data", "method", "mode", "seed", "error"]].astype(str)) + "\n"
-        )
+        parts.append("## Failed\n\n" + markdown(failed[["data", "method", "mode", "seed", "error"]].astype(str)) + "\n")
     return "\n".join(parts)
 
 
@@ -113,7 +111,7 @@ def _pivot(part: pd.DataFrame, value: str) -> str:
             _mean(means.loc[common, m].dropna(), deviations.loc[common, m], decimals, len(common)) for m in methods
         ]
     titles = [_methods(part)[method].title for method in methods]
-    return _markdown(body.set_axis(titles, axis=1).rename_axis("dataset").reset_index())
+    return markdown(body.set_axis(titles, axis=1).rename_axis("dataset").reset_index())
 
 
 def _mean(means: pd.Series, deviations: pd.Series, decimals: int, n_sets: int) -> str:
@@ -127,7 +125,8 @@ def _number(mean: float, deviation: float, decimals: int) -> str:
     return f"{mean:.{decimals}f}" + ("" if np.isnan(deviation) else f" ± {deviation:.{decimals}f}")
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> str:
+    """Format a table of strings as a Markdown table."""
     rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
 
