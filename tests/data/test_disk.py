@@ -215,3 +215,28 @@ def test_bad_values_on_disk_are_said_before_anything_is_written(tmp_path):
         scclu.tl.cicl(backed, 3, **QUICK)
     assert not backed.obs.columns.size and not backed.uns
     backed.file.close()
+
+
+def test_large_data_in_memory_are_not_copied(adata, monkeypatch):
+    adata.X = adata.X.astype(np.float32)
+    expected, dense = adata.copy(), adata.copy()
+    scclu.tl.cicl(expected, 3, **QUICK)
+    monkeypatch.setattr("scclu.data.matrix._LARGE_VALUES", 100)
+    dense.X = dense.X.toarray()
+    for cells in (adata, dense):
+        found = read_matrix(cells, by_block=True)[0]
+        assert isinstance(found, DiskMatrix) and not isinstance(read_matrix(cells)[0], DiskMatrix)
+        before = cells.X.copy()
+        scclu.tl.cicl(cells, 3, **QUICK)
+        assert (cells.X != before).sum() == 0
+        assert cells.obs["cicl"].tolist() == expected.obs["cicl"].tolist()
+        np.testing.assert_allclose(cells.obsm["X_cicl"], expected.obsm["X_cicl"], atol=1e-5)
+
+
+def test_moments_are_those_of_the_first_cells(adata, monkeypatch, caplog):
+    monkeypatch.setattr("scclu.data.recipe.FITTED_CELLS", 60)
+    read = read_matrix(adata)
+    with caplog.at_level("INFO", logger="scclu"):
+        recipe, values = Recipe.fit(*read)
+    assert "random sample of 60 cells" in caplog.text
+    np.testing.assert_allclose(recipe.moments[0], rows_of(values)[:60].mean(axis=0), rtol=1e-5)

@@ -34,10 +34,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         prog="scclu benchmark scale",
         help="measure run time and memory against the number of cells",
     )
-    scale.add_argument("--cells", nargs="+", type=int, help="default: 10000 50000 100000")
+    scale.add_argument("--cells", nargs="+", type=int, help="default: 10000 50000 200000")
     scale.add_argument("--genes", type=int, default=2000, help="default: 2000")
-    scale.add_argument("--methods", nargs="+", help="default: cicl scsiameseclu leiden")
-    scale.add_argument("--on-disk", action="store_true", help="leave the counts on disk (not with leiden)")
+    scale.add_argument("--methods", nargs="+", help="default: cicl scsiameseclu scanpy")
+    scale.add_argument("--modes", nargs="+", default=["free", "given"], help="number of types; default: free given")
+    scale.add_argument("--batches", type=int, default=1, help="number of batches (default: 1)")
+    scale.add_argument("--on-disk", action="store_true", help="leave the counts on disk (not for scanpy)")
     scale.add_argument("--out", type=Path, default=Path("scaling"), help="directory for the results (default: scaling)")
     scale.add_argument("--timeout", type=float, help="time limit for a run in seconds (default: none)")
     scale.add_argument("--seed", type=int, default=0, help="default: 0")
@@ -79,7 +81,9 @@ def run_scale(arguments: argparse.Namespace) -> int:
                 arguments.out,
                 cells=arguments.cells or CELLS,
                 methods=arguments.methods,
+                modes=arguments.modes,
                 n_genes=arguments.genes,
+                n_batches=arguments.batches,
                 on_disk=arguments.on_disk,
                 timeout=arguments.timeout,
                 seed=arguments.seed,
@@ -90,5 +94,5 @@ def run_scale(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     print(table.to_string(index=False, float_format="{:.3g}".format))
-    print(f"Wrote table and figure to {arguments.out}.")
+    print(f"Wrote tables and figure to {arguments.out}.")
     return 0 if len(table) else 1

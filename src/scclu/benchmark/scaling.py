@@ -1,127 +1,25 @@
-"""Run time and memory against the number of cells, on simulated counts, with a process for each run.
-
-``python -m scclu benchmark scale`` starts all runs; ``python -m scclu.benchmark.scaling FILE METHOD`` is one of them.
-"""
+"""Run time and memory against the number of cells, on simulated counts, with a process for each run."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anndata as ad
 import pandas as pd
-from anndata import AnnData
 
-from scclu import metrics
 from scclu._checks import check_choices, check_number
-from scclu.benchmark.memory import peak_memory, resident_memory
+from scclu.benchmark.scaling_run import METHODS, MODES, PHASES, SIZES
 from scclu.benchmark.simulation import write_counts
+from scclu.benchmark.tables import markdown
 
 logger = logging.getLogger(__name__)
 
-CELLS = (10_000, 50_000, 100_000)
-PHASES = ("prepare_s", "train_s", "cluster_s")
-
-
-def _deep(tool: str) -> Callable[[AnnData, int, int], tuple[Any, list[float]]]:
-    """Make a function that clusters with a model of scclu and takes the times between its phases."""
-
-    def run(adata: AnnData, n_clusters: int, seed: int) -> tuple[Any, list[float]]:
-        import lightning.pytorch as pl
-
-        from scclu import model
-
-        class Ended(pl.Callback):
-            at = 0.0
-
-            def on_train_end(self, trainer: pl.Trainer, plan: pl.LightningModule) -> None:
-                self.at = time.perf_counter()
-
-        cls, ended = getattr(model, tool), Ended()
-        times = [time.perf_counter()]
-        cls.setup_anndata(adata)
-        fitted = cls(adata, n_clusters, random_state=seed)
-        times.append(time.perf_counter())
-        fitted.train(accelerator="cpu", enable_progress_bar=False, callbacks=[ended])
-        times += [ended.at, time.perf_counter()]
-        return fitted.predict(), times
-
-    return run
-
-
-def _leiden(adata: AnnData, n_clusters: int, seed: int) -> tuple[Any, list[float]]:
-    """Cluster with scanpy's standard pipeline on sparse counts, without the number of types."""
-    import scanpy as sc
-
-    times = [time.perf_counter()]
-    work = AnnData(adata.X.copy())
-    sc.pp.normalize_total(work)
-    sc.pp.log1p(work)
-    sc.pp.pca(work, random_state=seed)
-    times.append(time.perf_counter())
-    sc.pp.neighbors(work, random_state=seed)
-    times.append(time.perf_counter())
-    sc.tl.leiden(work, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
-    times.append(time.perf_counter())
-    return work.obs["leiden"].to_numpy(), times
-
-
-# Title of each method, and its function, which returns labels and the four times that separate the three phases.
-METHODS: dict[str, tuple[str, Callable[[AnnData, int, int], tuple[Any, list[float]]]]] = {
-    "cicl": ("CICL", _deep("CICL")),
-    "scsiameseclu": ("scSiameseClu", _deep("ScSiameseClu")),
-    "leiden": ("PCA, neighbours, Leiden", _leiden),
-}
-
-
-def measure(path: Path, method: str, *, on_disk: bool = False, seed: int = 0) -> dict[str, Any]:
-    """Cluster the cells of a file, and measure run time and memory.
-
-    Call this function once per process, because the peak memory is that of the process.
-
-    Parameters
-    ----------
-    path
-        File of :func:`~scclu.benchmark.simulation.write_counts`.
-    method
-        Key of :data:`METHODS`.
-    on_disk
-        Leave the counts on disk.
-    seed
-        Seed for the method.
-
-    Returns
-    -------
-    Dictionary with ``"cells"``, ``"method"``, ``"on_disk"``; seconds of each phase and in total, and of processor time;
-    ``"peak_gb"``, the peak memory, and ``"above_data_gb"``, its excess over the memory after reading the data and
-    importing all modules (NaN except on Linux); ``"n_clusters"``; and ``"ari"`` with the simulated types.
-    """
-    import scclu.model  # noqa: F401 (exclude imports from the measurements)
-
-    adata = ad.read_h5ad(path, backed="r" if on_disk else None)
-    types = adata.obs.pop("type")
-    before, cpu = resident_memory(), time.process_time()
-    labels, times = METHODS[method][1](adata, types.nunique(), seed)
-    peak = peak_memory()
-    return {
-        "cells": adata.n_obs,
-        "method": method,
-        "on_disk": on_disk,
-        **{name: end - start for name, start, end in zip(PHASES, times[:-1], times[1:], strict=True)},
-        "seconds": times[-1] - times[0],
-        "cpu_s": time.process_time() - cpu,
-        "peak_gb": peak,
-        "above_data_gb": peak - before,
-        "n_clusters": len(set(labels)),
-        "ari": metrics.ari(types, labels),
-    }
+CELLS = (10_000, 50_000, 200_000)
 
 
 def run_scaling(
@@ -129,12 +27,14 @@ def run_scaling(
     *,
     cells: Sequence[int] = CELLS,
     methods: Sequence[str] | None = None,
+    modes: Sequence[str] = MODES,
     n_genes: int = 2000,
+    n_batches: int = 1,
     on_disk: bool = False,
     timeout: float | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure all methods on simulated data of several sizes, and write ``scaling.csv`` and ``scaling.png``.
+    """Measure methods on simulated data of several sizes; write ``scaling.csv``, ``scaling.md`` and ``scaling.png``.
 
     Parameters
     ----------
@@ -142,12 +42,16 @@ def run_scaling(
         Directory for the results and, during the runs, for the simulated counts; it is created if it does not exist.
     cells
         Numbers of cells.
+    methods
+        Keys of :data:`~scclu.benchmark.scaling_run.METHODS`; all if None.
+    modes
+        ``"free"``, ``"given"`` (the number of types is given to methods that use it), or both.
     n_genes
         Number of genes.
-    methods
-        Keys of :data:`METHODS`; all if None.
+    n_batches
+        Number of batches, for which CICL and scSiameseClu correct.
     on_disk
-        Leave the counts on disk; ``"leiden"`` does not support it, and is left out if `methods` is None.
+        Leave the counts on disk; ``"scanpy"`` does not support it, and is left out if `methods` is None.
     timeout
         Time limit for a run in seconds; no limit if None.
     seed
@@ -155,44 +59,48 @@ def run_scaling(
 
     Returns
     -------
-    Data frame with the result of :func:`measure` for each successful run; failed runs are logged.
+    Data frame with the result of :func:`~scclu.benchmark.scaling_run.measure` for each successful run, and
+    ``"vs_scanpy"``, its seconds divided by those of scanpy for the same cells; failed runs are logged.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not allowed, or a method does not support data on disk.
+        If an argument is not allowed, or scanpy's pipeline is asked for with data on disk.
     """
-    from_disk = [name for name in METHODS if name != "leiden"]
-    every = from_disk if on_disk else list(METHODS)
-    methods = check_choices("methods", every if methods is None else methods, METHODS)
-    if on_disk and "leiden" in methods:
+    if methods is None:
+        methods = [name for name in METHODS if not (on_disk and name == "scanpy")]
+    methods = check_choices("methods", methods, METHODS)
+    modes = check_choices("modes", modes, MODES)
+    if on_disk and "scanpy" in methods:
         raise ValueError(
-            f"'leiden' needs its data in memory, but on_disk=True was passed. Pass methods from {', '.join(from_disk)}."
+            f"scanpy's pipeline needs its data in memory, but on_disk is true and methods are {', '.join(methods)}. "
+            "Leave 'scanpy' out."
         )
     for number in cells:
         check_number("Each of cells", number, integer=True, low=100)
+    check_number("n_batches", n_batches, integer=True, low=1)
     out.mkdir(parents=True, exist_ok=True)
     path, rows = out / "counts.h5ad", []
     try:
         for number in cells:
-            write_counts(path, number, n_genes, seed=seed)
-            for method in methods:
-                row = _in_process(path, method, on_disk=on_disk, seed=seed, timeout=timeout)
-                logger.info("%d cells, %s: %s", number, METHODS[method][0], _describe(row))
+            write_counts(path, number, n_genes, n_batches=n_batches, seed=seed)
+            for method, mode in ((method, mode) for method in methods for mode in modes if mode in METHODS[method][1]):
+                row = _in_process(path, method, mode, on_disk=on_disk, seed=seed, timeout=timeout)
+                logger.info("%d cells, %s, K %s: %s", number, METHODS[method][0], mode, _describe(row))
                 if "error" not in row:
                     rows.append(row)
     finally:
         path.unlink(missing_ok=True)
-    table = pd.DataFrame(rows)
-    table.to_csv(out / "scaling.csv", index=False, float_format="%.4g")
-    if rows:
-        plot_scaling(table, out / "scaling.png")
+    table = with_ratios(pd.DataFrame(rows)) if rows else pd.DataFrame()
+    write_scaling(table, out)
     return table
 
 
-def _in_process(path: Path, method: str, *, on_disk: bool, seed: int, timeout: float | None) -> dict[str, Any]:
-    """Call :func:`measure` in a new process; return its result, or an ``"error"``."""
-    command = [sys.executable, "-m", "scclu.benchmark.scaling", str(path), method, "--seed", str(seed)]
+def _in_process(
+    path: Path, method: str, mode: str, *, on_disk: bool, seed: int, timeout: float | None
+) -> dict[str, Any]:
+    """Call :func:`~scclu.benchmark.scaling_run.measure` in a new process; return its result, or an ``"error"``."""
+    command = [sys.executable, "-m", "scclu.benchmark.scaling_run", str(path), method, mode, "--seed", str(seed)]
     try:
         ended = subprocess.run(
             command + ["--on-disk"] * on_disk, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
@@ -209,6 +117,38 @@ def _describe(row: dict[str, Any]) -> str:
     if "error" in row:
         return f"failed ({row['error']})"
     return f"{row['seconds']:.1f} s, {row['above_data_gb']:.2f} GB above the data, ARI {row['ari']:.3f}"
+
+
+def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """Add ``"vs_scanpy"``: seconds divided by those of scanpy for the same cells, NaN without a run of scanpy."""
+    of_scanpy = table[table["method"] == "scanpy"].set_index("cells")["seconds"]
+    return table.assign(vs_scanpy=table["seconds"] / table["cells"].map(of_scanpy))
+
+
+def write_scaling(table: pd.DataFrame, out: Path) -> None:
+    """Write a table of :func:`run_scaling` as CSV and Markdown, and its figure, to a directory."""
+    table.to_csv(out / "scaling.csv", index=False, float_format="%.4g")
+    if len(table):
+        (out / "scaling.md").write_text(scaling_markdown(table), encoding="utf-8")
+        plot_scaling(table, out / "scaling.png")
+
+
+def scaling_markdown(table: pd.DataFrame) -> str:
+    """Table of :func:`run_scaling` as Markdown."""
+    columns = {
+        "Cells": table["cells"].map("{:,}".format),
+        "Method": [METHODS[method][0] for method in table["method"]],
+        "K": table["mode"],
+        **{phase.removesuffix("_s").capitalize() + " (s)": table[phase].map("{:.3g}".format) for phase in PHASES},
+        "Total (s)": table["seconds"].map("{:.0f}".format),
+        "Processor time (s)": table["cpu_s"].map("{:.0f}".format),
+        "Total / scanpy": table["vs_scanpy"].map("{:.2f}".format),
+        "Memory above the data (GB)": table["above_data_gb"].map("{:.2f}".format),
+        "Clusters": table["n_clusters"],
+        "ARI": table["ari"].map("{:.3f}".format),
+        **{name.replace("_", " ").capitalize(): table[name] for name in SIZES},
+    }
+    return markdown(pd.DataFrame(columns)) + "\n"
 
 
 def plot_scaling(table: pd.DataFrame, path: Path) -> None:
@@ -231,28 +171,14 @@ def plot_scaling(table: pd.DataFrame, path: Path) -> None:
     colors = palette(len(METHODS))
     panels = {"seconds": "seconds", "above_data_gb": "memory above the data (GB)"}
     for ax, (column, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        for (method, (title, _)), color, marker in zip(METHODS.items(), colors, "osD", strict=True):
-            rows = table[table["method"] == method].sort_values("cells")
-            if len(rows):
-                ax.plot(rows["cells"], rows[column], marker=marker, color=color, label=title)
+        for (method, (title, _, _)), color, marker in zip(METHODS.items(), colors, "osD", strict=True):
+            for mode, style in zip(MODES, ("-", ":"), strict=True):
+                rows = table[(table["method"] == method) & (table["mode"] == mode)].sort_values("cells")
+                if len(rows):
+                    name = title if mode == "free" else f"{title}, K given"
+                    ax.plot(rows["cells"], rows[column], marker=marker, color=color, linestyle=style, label=name)
         ax.set(xscale="log", yscale="log", xlabel="cells", ylabel=label)
         ax.grid(color="0.85", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Call :func:`measure` and print its result as JSON; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="h5ad file with simulated counts")
-    parser.add_argument("method", choices=METHODS)
-    parser.add_argument("--on-disk", action="store_true", help="leave the counts on disk")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    print(json.dumps(measure(arguments.file, arguments.method, on_disk=arguments.on_disk, seed=arguments.seed)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

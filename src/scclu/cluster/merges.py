@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from scclu.cluster.space import cluster_means
 
@@ -189,7 +190,8 @@ def average_merges(distance: np.ndarray, sizes: np.ndarray, *, min_cluster_size:
 
 def ward_cost(means: np.ndarray, sizes: np.ndarray, row: int) -> np.ndarray:
     """Ward's cost of merging cluster `row` with each cluster, ``(n_clusters,)``."""
-    return np.square(means - means[row]).sum(axis=1) * (sizes * sizes[row] / (sizes + sizes[row]))
+    distance = cdist(means[row : row + 1], means, "sqeuclidean")[0]
+    return distance * (sizes * sizes[row] / (sizes + sizes[row]))
 
 
 def rows_of_clusters(labels: np.ndarray) -> list[np.ndarray]:

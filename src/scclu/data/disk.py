@@ -1,4 +1,4 @@
-"""Matrices on disk whose rows are read when they are needed."""
+"""Matrices on disk, or large ones in memory, whose rows are read and transformed when they are needed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def is_on_disk(values: Any) -> bool:
 class DiskMatrix:
     """Rows on disk in a given order, with a transform that is applied when they are read.
 
+    The matrix may also be a large one in memory, of which reordered and transformed copies would take much memory.
+
     Attributes
     ----------
     values
-        Matrix for which :func:`is_on_disk` is true.
+        Matrix for which :func:`is_on_disk` is true, or an array or a CSR matrix in memory.
     shape
         Shape after `prepare`, ``(n_cells, n_features)``.
     prepare
@@ -57,6 +59,8 @@ class DiskMatrix:
 
     def _read(self, wanted: np.ndarray) -> Any:
         """Read rows at increasing positions on disk, without `prepare`."""
+        if isinstance(self.values, np.ndarray) or sparse.issparse(self.values):
+            return self.values[wanted]
         start, stop = int(wanted[0]), int(wanted[-1]) + 1
         if len(wanted) < _DENSE_SHARE * (stop - start):
             if hasattr(self.values, "to_memory") or hasattr(self.values, "compute"):

@@ -13,16 +13,18 @@ from scclu.data.matrix import Matrix, blocks
 
 
 def library_sizes(matrix: Matrix, columns: np.ndarray | None = None) -> np.ndarray:
-    """Total of each cell over all genes or over `columns`, ``(n_cells,)`` float64."""
+    """Total of each cell over all genes or those of a mask `columns`, ``(n_cells,)`` float64."""
     sums = np.empty(matrix.shape[0])
     for rows, block in blocks(matrix):
-        sums[rows] = row_sums(block if columns is None else block[:, columns])
+        sums[rows] = row_sums(block, columns)
     return sums
 
 
-def row_sums(block: Any) -> np.ndarray:
-    """Sum of each row of a block in memory, ``(n_rows,)`` float64."""
-    return np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+def row_sums(block: Any, columns: np.ndarray | None = None) -> np.ndarray:
+    """Sum of each row of a block in memory, over the columns of a mask if there is one, ``(n_rows,)`` float64."""
+    if columns is not None and sparse.issparse(block):
+        return block @ columns.astype(np.float64)  # faster than a selection of columns
+    return np.asarray((block if columns is None else block[:, columns]).sum(axis=1, dtype=np.float64)).ravel()
 
 
 def column_means(matrix: Matrix) -> np.ndarray:

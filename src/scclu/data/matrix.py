@@ -20,6 +20,8 @@ from scclu.data.disk import DiskMatrix, is_on_disk, load
 
 # Number of values in a dense float32 block of rows (128 MB).
 _BLOCK_VALUES = 32 * 2**20
+# Number of stored values of a matrix in memory from which on it is not copied (1 GB in CSR).
+_LARGE_VALUES = 128 * 2**20
 
 # np.ndarray or scipy.sparse.csr_matrix, which has no useful type annotations; DiskMatrix where a function says so
 Matrix: TypeAlias = Any
@@ -127,7 +129,7 @@ def read_matrix(
         Key of ``adata.obsm`` to read instead of genes.
     by_block
         Return a :class:`~scclu.data.disk.DiskMatrix` for data on disk (backed, zarr, dask), whose values are checked
-        when they are read. By default such data are read into memory.
+        when they are read, and for large data in memory. By default data on disk are read into memory.
 
     Returns
     -------
@@ -149,12 +151,17 @@ def read_matrix(
         duplicated.
     """
     values, names, source = select_matrix(adata, layer=layer, use_rep=use_rep)
+    prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)
     if by_block and is_on_disk(values):
-        prepare = partial(_as_float32, source=source, prefer_sparse=use_rep is None)
-        order = np.arange(values.shape[0])
-        return DiskMatrix(values, tuple(values.shape), prepare, _block_rows(values.shape[1]), order), names, source
-    values = in_memory(values)
-    return _as_float32(values, source, prefer_sparse=use_rep is None), names, source
+        return _by_block(values, prepare), names, source
+    matrix = prepare(in_memory(values))
+    is_large = (matrix.nnz if sparse.issparse(matrix) else matrix.size) > _LARGE_VALUES
+    return _by_block(matrix, lambda block: block) if by_block and is_large else matrix, names, source
+
+
+def _by_block(values: Any, prepare: Callable[[Any], Any]) -> DiskMatrix:
+    n_cells, n_features = values.shape
+    return DiskMatrix(values, (n_cells, n_features), prepare, _block_rows(n_features), np.arange(n_cells))
 
 
 def _as_float32(values: Any, source: str, *, prefer_sparse: bool) -> Matrix:
@@ -214,6 +221,11 @@ def consecutive_rows(matrix: Matrix, rows: slice) -> Any:
     first, last = matrix.indptr[start], matrix.indptr[stop]
     parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first
     return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
+
+
+def first_rows(matrix: Matrix, n_rows: int) -> Matrix:
+    """Return the first rows, in memory, or the matrix itself if it has no more."""
+    return matrix if matrix.shape[0] <= n_rows else consecutive_rows(matrix, slice(n_rows))
 
 
 def reordered(matrix: Matrix, order: np.ndarray) -> Matrix:

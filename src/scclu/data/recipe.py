@@ -15,11 +15,13 @@ from scclu._checks import listed
 from scclu._settings import warn
 from scclu.data.genes import dominant_genes, library_sizes, moments, row_sums, variable_genes
 from scclu.data.kinds import TREATMENT, Kind, Scale, are_whole, detect_kind, stored_values
-from scclu.data.matrix import Matrix, transformed
+from scclu.data.matrix import Matrix, first_rows, transformed
 
 __all__ = ["Kind", "Recipe", "detect_kind"]
 
 logger = logging.getLogger(__name__)
+# cells whose means and standard deviations are computed, if there are more
+FITTED_CELLS = 100_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class Recipe:
         Parameters
         ----------
         matrix, names, source
-            Result of :func:`~scclu.data.matrix.read_matrix`, in memory or on disk. Rows are processed in blocks.
+            Result of :func:`~scclu.data.matrix.read_matrix`, in memory or on disk. Rows are processed in blocks. If
+            there are more than 100,000 cells, they must be in random order: moments are those of the first ones.
         n_top_genes
             Number of genes to select by normalised dispersion; None keeps all. Scaled values have no dispersions, and
             all genes are kept.
@@ -147,13 +150,16 @@ class Recipe:
         selected = transformed(matrix, log, len(keep))
         if kind == "scaled":
             max_value = None
-        statistics = np.concatenate((moments(selected), np.zeros((1, len(keep))), np.ones((1, len(keep)))))
+        if not known and selected.shape[0] > FITTED_CELLS:
+            logger.info("Means and deviations of the genes are those of a random sample of %d cells.", FITTED_CELLS)
+        measured = first_rows(selected, FITTED_CELLS)
+        statistics = np.concatenate((moments(measured), np.zeros((1, len(keep))), np.ones((1, len(keep)))))
         if is_representation:
             statistics[1] = np.sqrt(np.mean(statistics[1] ** 2))
         if max_value is not None:
-            statistics[2:] = moments(selected, z_score=statistics[:2], max_value=max_value)
+            statistics[2:] = moments(measured, z_score=statistics[:2], max_value=max_value)
         # of the genes that new cells must have
-        scale = None if known else Scale.of(matrix if target_sum else selected)
+        scale = None if known else Scale.of(first_rows(matrix, FITTED_CELLS) if target_sum else measured)
         genes = names, names[keep], names[excluded]
         return cls(kind, *genes, target_sum, max_value, statistics.astype(np.float32), scale), selected
 
@@ -240,7 +246,7 @@ def _fit_library(
 
 def _log(matrix: Any, target_sum: float, excluded: np.ndarray, columns: np.ndarray | None = None) -> Any:
     """Log-normalise some columns of a block: ln(1 + x * target_sum / library), the library without excluded genes."""
-    library = row_sums(matrix[:, ~excluded] if excluded.any() else matrix) if target_sum else None
+    library = row_sums(matrix, ~excluded if excluded.any() else None) if target_sum else None
     if columns is not None and len(columns) < matrix.shape[1]:
         matrix = matrix[:, columns]
     if library is None:
