@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from scclu.methods._assignment import student_t
-from scclu.methods.cicl.encoder import CellEncoder, SelfAttention, gaussian_noise, mask_genes
+from scclu.methods.cicl.encoder import CellEncoder, SelfAttention, attend, gaussian_noise, mask_genes
 
 
 def test_student_t_by_hand():
@@ -68,3 +68,18 @@ def test_mask_rate():
     assert masked.mean().item() == pytest.approx(0.2, abs=0.02)
     assert set(masked.unique().tolist()) == {0.0, 1.0}
     assert mask_genes(x, 0.0) is x
+
+
+@pytest.mark.parametrize("block", [1, 60, 10**6])
+def test_bfloat16_attention_on_the_cpu_equals_that_of_torch(monkeypatch, block):
+    monkeypatch.setattr("scclu.methods.cicl.encoder._BLOCK_VALUES", block)
+    torch.manual_seed(0)
+    parts = torch.randn(3, 2, 2, 7, 16)
+    tolerances = {"atol": 0.03, "rtol": 0.03}
+    results = []
+    for attention, dtype in ((attend, torch.bfloat16), (torch.nn.functional.scaled_dot_product_attention, None)):
+        leaves = [part.clone().requires_grad_() for part in parts]
+        with torch.autocast("cpu", torch.bfloat16):
+            out = attention(*(leaf.to(dtype or leaf.dtype) for leaf in leaves))
+        results.append([out.float(), *torch.autograd.grad(out.float().square().sum(), leaves)])
+    torch.testing.assert_close(*results, **tolerances)

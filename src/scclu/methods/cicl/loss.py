@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-# number of similarities per block: 16 M of float32 are 64 MB, and the backward pass needs several times that
-_CHUNK_VALUES = 16 * 2**20
+# number of similarities per block: 32 M of float32 are 128 MB, and the backward pass needs three times that
+_CHUNK_VALUES = 32 * 2**20
 
 
 class ClusterAwareContrastiveLoss(nn.Module):
@@ -31,7 +31,7 @@ class ClusterAwareContrastiveLoss(nn.Module):
         T; 0.5 in the paper.
     chunk_rows
         Number of rows of the 2B x 2B similarity matrix per block; blocks are recomputed in the backward pass. ``None``
-        chooses blocks of at most 16 million entries, so that memory is O(B) instead of O(B^2).
+        chooses blocks of at most 32 million entries, so that memory is O(B) instead of O(B^2).
 
     References
     ----------
@@ -81,15 +81,19 @@ class ClusterAwareContrastiveLoss(nn.Module):
 
     def _row_losses(self, z: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Sums of both losses over `rows`, shape ``(2,)``."""
-        similarity = z[rows] @ z.T / self.temperature
-        at = torch.arange(len(rows), device=z.device)
-        positive = similarity[at, (rows + len(z) // 2) % len(z)]
-        itself = torch.zeros_like(similarity, dtype=torch.bool)
-        itself[at, rows] = True
-        same = labels[rows, None] == labels
-        log_same = similarity.masked_fill(~same | itself, -torch.inf).logsumexp(1)
-        has_others = ~same.all(1)
-        # a row without others keeps its finite similarities, so that its gradient is 0 and not NaN
-        log_others = similarity.masked_fill(same & has_others[:, None], -torch.inf).logsumexp(1)
-        log_all = torch.where(has_others, torch.logaddexp(log_same, log_others), log_same)
-        return torch.stack(((log_all - positive).sum(), torch.where(has_others, log_others - log_same, 0).sum()))
+        scaled = z[rows] / self.temperature
+        positive = (scaled * z[(rows + len(z) // 2) % len(z)]).sum(1)
+        similarity = scaled @ z.T
+        # without a node of autograd for the diagonal: where the exponential is 0, so is its gradient
+        similarity.detach()[torch.arange(len(rows), device=z.device), rows] = -torch.inf
+        largest = similarity.detach().amax(1, keepdim=True)
+        clusters, cluster = labels.unique(return_inverse=True)
+        members = F.one_hot(cluster, len(clusters)).to(z.dtype)
+        by_cluster = (similarity - largest).exp() @ members
+        own = cluster[rows, None]
+        # a low temperature can make one of the two sums 0
+        tiny = torch.finfo(z.dtype).tiny
+        same, others = by_cluster.gather(1, own), by_cluster.scatter(1, own, 0.0).sum(1, keepdim=True)
+        log_all = (same + others).log() + largest
+        contrast = others.clamp_min(tiny).log() - same.clamp_min(tiny).log()
+        return torch.stack(((log_all[:, 0] - positive).sum(), contrast.sum() * (len(clusters) > 1)))
