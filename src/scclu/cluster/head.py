@@ -83,7 +83,7 @@ def head_of_cut(embedding: np.ndarray, tree: MergeTree, fine: np.ndarray, n_clus
             head = _largest(head, sizes, n_clusters)
             return head if n_found == n_clusters else _largest(head, _sizes(head, embedding), n_clusters)
         cut += n_clusters - n_found
-    rules = [_logistic, partial(_discriminant, equal_weights=False), _discriminant]
+    rules: list[_Rule] = [_logistic, partial(_discriminant, equal_weights=False), _discriminant]
     return _largest(*_fit(embedding, tree, fine, n_clusters, rules), n_clusters)
 
 
