@@ -28,6 +28,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
     "sphinxext.opengraph",
@@ -65,6 +66,8 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 # the notebooks are stored with their outputs
 nb_execution_mode = "off"
+# the messages of a cell in one box
+nb_merge_streams = True
 
 # -- API reference ----------------------------------------------------------------------------------------------------
 
@@ -120,6 +123,9 @@ ogp_social_cards = {"enable": False}
 
 # -- HTML -------------------------------------------------------------------------------------------------------------
 
+# the address of the repository is known on Read the Docs only
+_REPOSITORY = os.environ.get("READTHEDOCS_GIT_CLONE_URL", "").removesuffix(".git")
+
 html_theme = "sphinx_book_theme"
 html_title = "scclu"
 html_theme_options = {
@@ -128,10 +134,12 @@ html_theme_options = {
     "home_page_in_toc": True,
     # the sidebar already has a search field
     "navbar_persistent": [],
-    "use_download_button": False,
+    # notebooks as .ipynb, other pages as .md
+    "use_download_button": True,
     "use_fullscreen_button": False,
+    **({"repository_url": _REPOSITORY, "use_repository_button": True} if _REPOSITORY.startswith("https://") else {}),
 }
-html_copy_source = False
+html_copy_source = True
 html_static_path = ["_static"]
 html_css_files = ["scclu.css"]
 html_show_sphinx = False
