@@ -34,11 +34,13 @@ def reads_data(path):
     return any("SCCLU_DATA" in "".join(cell["source"]) for cell in code_cells(path))
 
 
-def test_seven_need_no_data_and_four_do():
+def test_five_need_no_data_and_six_do():
     assert sorted(path.stem for path in NOTEBOOKS if reads_data(path)) == [
         "batches",
+        "diagnostics",
         "label-new-cells",
         "pancreas",
+        "pbmc",
         "test-clusters",
     ]
     assert len(NOTEBOOKS) == 11
