@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from scclu.cluster.kmeans import kmeans
-from scclu.cluster.space import first_rows
+from scclu.cluster.space import rows_with_each_label
 
 # cells that a correction is fitted to, if there are more
 FITTED_CELLS = 20_000
@@ -82,7 +82,7 @@ class BatchCorrection:
         random_state
             Seed.
         """
-        used = first_rows(batches, FITTED_CELLS, _CELLS)
+        used = rows_with_each_label(batches, FITTED_CELLS, _CELLS)
         cells, batch = points[used].astype(np.float64), batches[used]
         member = np.eye(n_batches)[batch]
         rng = np.random.default_rng(random_state)

@@ -13,7 +13,7 @@ from torch import nn
 
 from scclu.cluster.core import cut_cells
 from scclu.cluster.kmeans import one_thread
-from scclu.cluster.space import cluster_means, first_rows
+from scclu.cluster.space import cluster_means, rows_with_each_label
 from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import canonical_order
 
@@ -102,7 +102,7 @@ def _fit(
     scale = float(np.sqrt(np.mean((embedding - center) ** 2))) or 1.0
     # in an order that does not depend on that of the cells
     order = canonical_order(embedding)[np.random.default_rng(0).permutation(len(embedding))]
-    rows = order[first_rows(labels[order], FITTED_CELLS, _LEAST_CELLS)]
+    rows = order[rows_with_each_label(labels[order], FITTED_CELLS, _LEAST_CELLS)]
     fitted = (embedding[rows] - center) / scale
     with one_thread():
         for fit in rules:
@@ -131,7 +131,7 @@ def _largest(head: LinearHead, sizes: np.ndarray, n_clusters: int) -> LinearHead
 
 
 def _logistic(cells: np.ndarray, labels: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Penalised multinomial logistic regression on probabilities."""
+    """Penalised multinomial logistic regression on probabilities, which that of scikit-learn does not take."""
     n_cells, n_dims = cells.shape
     n_clusters = targets.shape[1]
     # single precision is twice as fast

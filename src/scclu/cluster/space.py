@@ -38,7 +38,7 @@ def whitened(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return points @ np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
 
 
-def first_rows(labels: np.ndarray, n_rows: int, n_each: int) -> np.ndarray:
+def rows_with_each_label(labels: np.ndarray, n_rows: int, n_each: int) -> np.ndarray:
     """Positions of the first `n_rows` cells, and of the first `n_each` of each label, in ascending order.
 
     Parameters
