@@ -83,7 +83,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     correlation_weight, reconstruction_weight
         Weights of Eq. 4-5 and L_REC; 0 disables a loss, here and below. Default 0.1, 1.0; paper 1.0, 1.0.
     propagation_weight, zinb_weight, ot_weight
-        gamma of Eq. 9, rho and sigma of Eq. 14. Default 1.0, 0.1, 0.3; paper 1000.0, 0.1, 0.1.
+        gamma of Eq. 9, rho and sigma of Eq. 14. Default 1.0, 0.1, 0.3; paper 1000.0, 0.1, 100.0.
     sharpness
         lambda of Eq. 11, > 0. Default 5.0; paper 5.0.
     cluster_method
