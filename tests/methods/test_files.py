@@ -227,7 +227,7 @@ def test_wrong_tensors(folder, name):
     }
     for key in load_file(folder / "model.safetensors"):
         for what, change in changes.items():
-            if (name, key, what) == ("models-0.1.0/CICL", "labels", "longer"):
+            if (name, key) == ("models-0.1.0/CICL", "labels") and what in ("longer", "fewer"):
                 continue  # nothing else in the file says how many cells there were
             if key.startswith("cells.") and what == "huge":
                 continue  # digests of other cells
