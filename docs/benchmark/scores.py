@@ -23,6 +23,8 @@ BATCHES = ("kang_ifnb_2k", "mixology_5batches", "mixology_rnamix2")
 TIE = 0.005
 # factor within which a number of clusters is near that of the labels
 NEAR = 1.5
+# to which means are rounded first, so that a sum in another order, as of another pandas, does not change what is shown
+_DIGITS = 9
 
 
 class Results:
@@ -81,7 +83,7 @@ def _mean(scores: pd.Series) -> str:
     done = scores.dropna()
     if done.empty:
         return "–"
-    return f"{done.mean():.3f}" + (f" ({len(done)})" if len(done) < len(scores) else "")
+    return f"{round(done.mean(), _DIGITS):.3f}" + (f" ({len(done)})" if len(done) < len(scores) else "")
 
 
 def _number(value: float, spec: str = ".3f") -> str:
@@ -112,7 +114,8 @@ def summary(results: Results) -> str:
 def _difference(first: pd.Series, second: pd.Series) -> tuple[float, float, int]:
     """Mean difference, its standard error over the datasets of both methods, and their number."""
     values = (first - second).dropna()
-    return float(values.mean()), float(values.std() / np.sqrt(max(len(values), 1))), len(values)
+    mean, error = values.mean(), values.std() / np.sqrt(max(len(values), 1))
+    return round(float(mean), _DIGITS), round(float(error), _DIGITS), len(values)
 
 
 def differences(results: Results) -> str:
