@@ -16,10 +16,6 @@ IMPORTED_AS = {
     "scvi-tools": "scvi",
     "torch-geometric": "torch_geometric",
 }
-# declared although src does not import them, with the reason
-NOT_IMPORTED = {
-    "igraph": "scanpy.tl.leiden(flavor='igraph') imports it, and scanpy does not require it",
-}
 # imported within functions of the benchmark alone
 OPTIONAL = "batch-benchmark"
 
@@ -59,7 +55,7 @@ def test_what_is_imported_is_declared():
 def test_what_is_declared_is_imported():
     imported = imported_modules()
     unused = {package for module, package in declared_modules().items() if module not in imported}
-    assert unused == set(NOT_IMPORTED)
+    assert unused == set()
 
 
 def test_what_is_optional_is_imported_by_the_benchmark_alone():
