@@ -1,11 +1,12 @@
-"""Co-association of fine clusters: the share of many partitions in which two of them are together."""
+"""Votes on which fine clusters belong together: partitions of the fine clusters at all scales."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import linalg
+from numba import njit
+from scipy import linalg, sparse
 from sklearn.cluster import KMeans
 
 from scclu._process import known_warnings_ignored
@@ -20,13 +21,13 @@ _TOLERANCE = 1e-4
 _STEP = 1.4
 
 
-def co_association(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_state: int) -> np.ndarray:
-    """Share of partitions in which two fine clusters are in the same cluster (evidence accumulation).
+def partition_votes(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_state: int) -> np.ndarray:
+    """Partitions of the fine clusters, for :func:`separations` (evidence accumulation).
 
     In each space, Gaussian mixtures with a shared covariance and Ward's clustering in the whitened space partition the
-    fine clusters into 3, 4, 6, 8, ... clusters, up to half the number of fine clusters, so that the agreement covers
-    all scales. Both methods weight a fine cluster by its number of cells and account for the variance within it; time
-    does not depend on the number of cells otherwise.
+    fine clusters into 3, 4, 6, 8, ... clusters, up to half the number of fine clusters, so that the votes cover all
+    scales. Both methods weight a fine cluster by its number of cells and account for the variance within it; time does
+    not depend on the number of cells otherwise.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def co_association(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_sta
 
     Returns
     -------
-    ``(n_fine, n_fine)``, in [0, 1].
+    Cluster of each fine cluster in each partition, ``(n_votes, n_fine)`` int32.
 
     References
     ----------
@@ -48,18 +49,55 @@ def co_association(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_sta
     sizes = np.bincount(fine)
     numbers = _numbers(len(sizes))
     seeds = iter(spawn_seeds(random_state, len(spaces) * len(numbers)))
-    together, n_votes = np.zeros((len(sizes), len(sizes))), 0
+    votes: list[np.ndarray] = []
     with one_thread(), known_warnings_ignored.held():
         for points in spaces:
-            votes = _ward_votes(whitened(points, fine), fine, numbers)
+            votes += _ward_votes(whitened(points, fine), fine, numbers)
             centered = points - points.mean(axis=0)
             means = cluster_means(centered, fine)
             scatter = np.asarray(centered.T @ centered, dtype=np.float64)
             votes += [mixture_of_means(means, sizes, scatter, number, next(seeds)) for number in numbers]
-            for vote in votes:
-                together += vote[:, None] == vote
-            n_votes += len(votes)
-    return together / max(n_votes, 1)
+    return np.array(votes, dtype=np.int32).reshape(-1, len(sizes))
+
+
+@njit(cache=True)
+def separations(votes: np.ndarray) -> np.ndarray:  # pragma: no cover
+    """Share of the votes that separate two fine clusters, ``(n_fine, n_fine)``; `votes` is ``(n_votes, n_fine)``."""
+    n_votes, n_fine = votes.shape
+    votes = votes.T.copy()
+    distance = np.zeros((n_fine, n_fine))
+    for first in range(n_fine):
+        for second in range(first):
+            n_apart = 0
+            for vote in range(n_votes):
+                n_apart += votes[first, vote] != votes[second, vote]
+            distance[first, second] = distance[second, first] = n_apart / n_votes
+    return distance
+
+
+def mean_separations(votes: np.ndarray, sizes: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Share of the votes that separate two cells of two groups of fine clusters, on average over the cells.
+
+    Parameters
+    ----------
+    votes
+        ``(n_votes, n_fine)`` int.
+    sizes
+        Number of cells of each fine cluster, ``(n_fine,)``.
+    group
+        Group of each fine cluster, 0 to n_groups - 1.
+
+    Returns
+    -------
+    ``(n_groups, n_groups)``.
+    """
+    weight = sizes / np.bincount(group, sizes)[group]
+    n_groups = int(group.max()) + 1
+    together = np.zeros((n_groups, n_groups))
+    for vote in votes:
+        share = sparse.csr_matrix((weight, (group, vote)), shape=(n_groups, int(vote.max()) + 1))
+        together += (share @ share.T).toarray()
+    return 1 - together / len(votes)
 
 
 def _numbers(n_fine: int) -> list[int]:
