@@ -54,3 +54,19 @@ def test_few_fine_clusters():
     for n_fine in (1, 2, 3):
         distance = separations(partition_votes([cells], np.arange(10) % n_fine, random_state=0))
         assert distance.shape == (n_fine, n_fine) and np.isfinite(distance).all()
+
+
+def test_mixtures_stop_growing_where_their_components_have_no_cells(monkeypatch):
+    rng = np.random.default_rng(0)
+    fine = np.repeat(np.arange(200), 10)
+    cells = (rng.standard_normal((2000, 4)) + 20 * np.eye(4)[np.arange(200) % 4][fine]).astype(np.float32)
+    numbers = []
+
+    def mixture(means, sizes, scatter, n_clusters, seed):
+        numbers.append(n_clusters)
+        return mixture_of_means(means, sizes, scatter, n_clusters, seed)
+
+    monkeypatch.setattr("scclu.cluster.votes.mixture_of_means", mixture)
+    votes = partition_votes([cells], fine, random_state=0)
+    assert len(votes) == 2 * len(numbers) and max(len(set(vote)) for vote in votes) > max(numbers)
+    assert numbers[-1] == numbers[-2] < 100

@@ -19,6 +19,8 @@ _MAX_ITER = 60
 _TOLERANCE = 1e-4
 # ratio of successive numbers of clusters
 _STEP = 1.4
+# components of a mixture for each one that has cells, beyond which more of them change nothing
+_SPARE = 4
 
 
 def partition_votes(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_state: int) -> np.ndarray:
@@ -56,7 +58,13 @@ def partition_votes(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_st
             centered = points - points.mean(axis=0)
             means = cluster_means(centered, fine)
             scatter = np.asarray(centered.T @ centered, dtype=np.float64)
-            votes += [mixture_of_means(means, sizes, scatter, number, next(seeds)) for number in numbers]
+            most = numbers[-1]
+            for number in numbers:
+                votes.append(mixture_of_means(means, sizes, scatter, min(number, most), next(seeds)))
+                # where there are many more components than kinds of cells, most lie on others and have no cells: with
+                # more of them, the mixture would be of the same kinds
+                if number > _SPARE * len(np.unique(votes[-1])):
+                    most = min(most, number)
     return np.array(votes, dtype=np.int32).reshape(-1, len(sizes))
 
 
