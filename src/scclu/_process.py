@@ -8,8 +8,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -144,3 +146,29 @@ def _forget_other_threads() -> None:
 if hasattr(os, "register_at_fork"):  # not on Windows
     # a thread that holds the lock does not exist in the child
     os.register_at_fork(after_in_child=_forget_other_threads)
+
+
+@cache
+def _threadpools() -> ThreadpoolController:
+    # cached, because finding the libraries takes longer than K-means on a few hundred cells
+    return ThreadpoolController()
+
+
+def _limit_blas() -> Callable[[], Any]:
+    return _threadpools().limit(limits=1, user_api="blas").restore_original_limits
+
+
+# BLAS has one number of threads per process, OpenMP one per calling thread
+_one_blas_thread = SharedSetting(_limit_blas)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Context manager that limits the numerical libraries to one thread."""
+    with _one_blas_thread.held(), _threadpools().limit(limits=1, user_api="openmp"):
+        yield
+
+
+def limit_worker() -> None:
+    """Limit OpenMP to one thread in the calling thread, which is a worker of a pool."""
+    _threadpools().limit(limits=1, user_api="openmp")

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import nn
 
+from scclu._process import one_thread
 from scclu.cluster.core import cut_cells
-from scclu.cluster.kmeans import one_thread
 from scclu.cluster.space import cluster_means, rows_with_each_label
 from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import canonical_order

@@ -9,9 +9,8 @@ from numba import njit
 from scipy import linalg, sparse
 from sklearn.cluster import KMeans
 
-from scclu._process import known_warnings_ignored
+from scclu._process import known_warnings_ignored, one_thread
 from scclu._rng import spawn_seeds
-from scclu.cluster.kmeans import one_thread
 from scclu.cluster.merges import ward_merges
 from scclu.cluster.space import cluster_means, whitened
 
