@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
@@ -169,6 +170,18 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def limit_worker() -> None:
-    """Limit OpenMP to one thread in the calling thread, which is a worker of a pool."""
+@contextmanager
+def worker_threads() -> Iterator[ThreadPoolExecutor]:
+    """Context manager with a pool of as many threads as torch uses, each with numerical libraries on one thread.
+
+    What a thread computes then does not depend on the number of threads.
+    """
+    import torch
+
+    with one_thread(), ThreadPoolExecutor(torch.get_num_threads(), initializer=_limit_worker) as pool:
+        yield pool
+
+
+def _limit_worker() -> None:
+    # the limit of OpenMP is one of the calling thread
     _threadpools().limit(limits=1, user_api="openmp")

@@ -202,7 +202,7 @@ def average_merges(distance: np.ndarray, sizes: np.ndarray, *, min_cluster_size:
 
 
 # sums in another order are computed on several dimensions at once
-@njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def ward_cost(means: np.ndarray, sizes: np.ndarray, row: int) -> np.ndarray:  # pragma: no cover
     """Ward's cost of merging cluster `row` with each cluster, ``(n_clusters,)``; infinite for those without cells."""
     n_clusters, n_dims = means.shape

@@ -5,11 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 from numba import njit
 from sklearn.cluster import KMeans
 
-from scclu._process import known_warnings_ignored, limit_worker, one_thread
+from scclu._process import known_warnings_ignored, worker_threads
 
 # nearest lists that are searched; the number of lists is the square root of the number of cells
 _SEARCHED = 16
@@ -52,7 +51,7 @@ def nearest_in_lists(reference: np.ndarray, query: np.ndarray, n_neighbors: int,
     n_lists = int(np.sqrt(len(reference)))
     rows = np.random.default_rng(random_state).permutation(len(reference))[: _FITTED * n_lists]
     kmeans = KMeans(n_lists, init="random", n_init=1, max_iter=_MAX_ITER, random_state=random_state)
-    with one_thread(), known_warnings_ignored.held(), _workers() as pool:
+    with known_warnings_ignored.held(), worker_threads() as pool:
         centers = kmeans.fit(reference[rows]).cluster_centers_
         half_norms = np.square(centers).sum(axis=1) / 2
         of_reference = _nearest_center(reference, centers, half_norms, pool)
@@ -81,10 +80,6 @@ def nearest_in_lists(reference: np.ndarray, query: np.ndarray, n_neighbors: int,
 
         list(pool.map(search, range(n_lists)))
     return found
-
-
-def _workers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(torch.get_num_threads(), initializer=limit_worker)
 
 
 def _nearest_center(
