@@ -30,8 +30,8 @@ def partition_votes(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_st
 
     In each space, Gaussian mixtures with a shared covariance and Ward's clustering in the whitened space partition the
     fine clusters into 3, 4, 6, 8, ... clusters, up to half the number of fine clusters, so that the votes cover all
-    scales; mixtures stop growing where most of their components have no cells. Both methods weight a fine cluster by its
-    number of cells and account for the variance within it; time does not depend on the number of cells otherwise.
+    scales; mixtures stop growing where most of their components have no cells. Both methods weight a fine cluster by
+    its number of cells and account for the variance within it; time does not depend on the number of cells otherwise.
 
     Parameters
     ----------
