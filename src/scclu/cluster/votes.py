@@ -163,7 +163,7 @@ def mixture_of_means(
     n_cells, weighted = weights.sum(), means * weights[:, None]
     start = KMeans(n_clusters, n_init=1, random_state=seed).fit(means, sample_weight=weights).labels_
     # numbers of cells and sums of the components
-    total = np.bincount(start, weights, n_clusters)
+    total: np.ndarray = np.bincount(start, weights, n_clusters)
     sums = np.column_stack([np.bincount(start, values, n_clusters) for values in weighted.T])
     # keeps the covariance of identical cells invertible
     ridge = 1e-4 * max(float(np.trace(scatter)) / scatter.shape[0] / n_cells, 1e-6) * np.eye(len(scatter))
@@ -171,7 +171,7 @@ def mixture_of_means(
     blocks = [slice(first, first + size) for first in range(0, len(means), size)]
     likelihood = -np.inf
     for _ in range(_MAX_ITER):
-        total = total + 10 * np.finfo(float).eps
+        total += 10 * np.finfo(float).eps
         center = sums / total[:, None]
         covariance = (scatter - (center.T * total) @ center) / n_cells + ridge
         factor = linalg.cho_factor(covariance, lower=True)
