@@ -7,9 +7,12 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -144,3 +147,41 @@ def _forget_other_threads() -> None:
 if hasattr(os, "register_at_fork"):  # not on Windows
     # a thread that holds the lock does not exist in the child
     os.register_at_fork(after_in_child=_forget_other_threads)
+
+
+@cache
+def _threadpools() -> ThreadpoolController:
+    # cached, because finding the libraries takes longer than K-means on a few hundred cells
+    return ThreadpoolController()
+
+
+def _limit_blas() -> Callable[[], Any]:
+    return _threadpools().limit(limits=1, user_api="blas").restore_original_limits
+
+
+# BLAS has one number of threads per process, OpenMP one per calling thread
+_one_blas_thread = SharedSetting(_limit_blas)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Context manager that limits the numerical libraries to one thread."""
+    with _one_blas_thread.held(), _threadpools().limit(limits=1, user_api="openmp"):
+        yield
+
+
+@contextmanager
+def worker_threads() -> Iterator[ThreadPoolExecutor]:
+    """Context manager with a pool of as many threads as torch uses, each with numerical libraries on one thread.
+
+    What a thread computes then does not depend on the number of threads.
+    """
+    import torch
+
+    with one_thread(), ThreadPoolExecutor(torch.get_num_threads(), initializer=_limit_worker) as pool:
+        yield pool
+
+
+def _limit_worker() -> None:
+    # the limit of OpenMP is one of the calling thread
+    _threadpools().limit(limits=1, user_api="openmp")

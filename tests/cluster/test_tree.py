@@ -10,9 +10,10 @@ from scclu.cluster.tree import MergeTree, merge_tree
 def tree() -> MergeTree:
     rng = np.random.default_rng(0)
     points = rng.standard_normal((30, 2)) + 10 * (np.arange(30) % 3)[:, None]
-    distance = np.abs(points[:, None] - points).sum(axis=2)
+    votes = np.array([np.floor(points[:, 0] / width) for width in (1, 2, 4, 8)], dtype=int)
+    votes -= votes.min()
     sizes = rng.integers(1, 50, 30)
-    return merge_tree(distance, sizes, np.arange(30) % 3, np.eye(30), lambda *_: 0.5, min_cluster_size=10)
+    return merge_tree(votes, sizes, np.arange(30) % 3, np.eye(30), lambda *_: 0.5, min_cluster_size=10)
 
 
 def test_cuts_are_nested_and_exact(tree):
@@ -46,13 +47,15 @@ def test_heights_ascend_and_tell_distinct_clusters(tree):
 
 
 def test_one_fine_cluster():
-    tree = merge_tree(np.zeros((1, 1)), np.array([5]), np.array([0]), np.eye(1), lambda *_: 0.5, min_cluster_size=10)
+    tree = merge_tree(
+        np.zeros((1, 1), int), np.array([5]), np.array([0]), np.eye(1), lambda *_: 0.5, min_cluster_size=10
+    )
     assert (tree.n_fine, tree.n_distinct) == (1, 1) and tree.cut(1).tolist() == [0]
 
 
 def test_equal_fine_clusters():
     """Without any distance, the groups are still branches."""
     tree = merge_tree(
-        np.zeros((6, 6)), np.full(6, 20), np.arange(6) // 2, np.eye(6), lambda *_: 0.0, min_cluster_size=1
+        np.zeros((1, 6), int), np.full(6, 20), np.arange(6) // 2, np.eye(6), lambda *_: 0.0, min_cluster_size=1
     )
     assert tree.n_distinct == 3 and len({*zip(tree.cut(3), np.arange(6) // 2, strict=True)}) == 3

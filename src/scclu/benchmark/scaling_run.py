@@ -26,6 +26,8 @@ PHASES = ("prepare_s", "graph_s", "cluster_s", "train_s", "assign_s")
 MODES = ("free", "given")
 # cells of the first run of a process, which is not measured
 _WARM_CELLS = 5_000
+# points for which scanpy calls pynndescent
+_WARM_POINTS = 10_000
 # a type is found if some cluster has this Jaccard index with it
 _FOUND = 0.5
 # bounds of the shares of types that are counted together
@@ -117,8 +119,8 @@ METHODS: dict[str, tuple[str, tuple[str, ...], Callable[[AnnData, int | None, in
 def measure(path: Path, method: str, mode: str = "free", *, on_disk: bool = False, seed: int = 0) -> dict[str, Any]:
     """Cluster the cells of a file, and measure run time and memory.
 
-    The first 5,000 cells are clustered before, and the approximate neighbour search is called once, so that imports and
-    compilation by numba are not measured. Call this function once per process.
+    The first 5,000 cells are clustered before, and the approximate neighbour searches are called once, so that imports
+    and compilation by numba are not measured. Call this function once per process.
 
     Parameters
     ----------
@@ -175,10 +177,12 @@ def _warm(
     adata: AnnData, cluster: Callable[[AnnData, int | None, int], _Clustered], n_clusters: int | None, seed: int
 ) -> None:
     """Cluster a small part of the cells, so that everything is imported and compiled."""
+    from scclu.cluster.leiden import neighbor_graph
     from scclu.graph.knn import nearest_cells
 
-    points = np.random.default_rng(0).random((_WARM_CELLS, 30), dtype=np.float32)
+    points = np.random.default_rng(0).random((_WARM_POINTS, 30), dtype=np.float32)
     nearest_cells(points, points, 16, exact_limit=0)
+    neighbor_graph(points)
     small = adata[:_WARM_CELLS]
     cluster(small.to_memory() if adata.isbacked else small.copy(), n_clusters, seed)
 

@@ -18,7 +18,7 @@ from scclu.cluster.numbering import by_size
 from scclu.cluster.space import whitened
 from scclu.cluster.split_test import split_p_value, split_p_value_in_batches
 from scclu.cluster.tree import MergeTree, merge_tree
-from scclu.cluster.votes import co_association
+from scclu.cluster.votes import partition_votes
 from scclu.graph.shared_neighbors import shared_neighbor_graph
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def tree_clusters(
     neighbors = _neighbor_shares(graph, fine)
     del graph
     spaces = [*representations, *(values[:, :_LEADING_DIMS] for values in representations)]
-    distance = 1 - co_association(spaces, fine, random_state=child_seed(random_state, "votes"))
+    votes = partition_votes(spaces, fine, random_state=child_seed(random_state, "votes"))
     members = rows_of_clusters(fine)
 
     def compare(first: np.ndarray, second: np.ndarray) -> float:
@@ -133,7 +133,7 @@ def tree_clusters(
         tested = [each[:TESTED_CELLS] for each in rows]
         return p_value(points, batches, tested[0], tested[1], (len(rows[0]), len(rows[1])))
 
-    tree = merge_tree(distance, np.bincount(fine), group, neighbors, compare, min_cluster_size=min_cluster_size)
+    tree = merge_tree(votes, np.bincount(fine), group, neighbors, compare, min_cluster_size=min_cluster_size)
     return TreeClusters(cut_cells(tree, fine, n_clusters or tree.n_distinct), fine, tree)
 
 
@@ -178,8 +178,9 @@ def p_value(
 def _neighbor_shares(graph: sparse.csr_matrix, fine: np.ndarray) -> np.ndarray:
     """Share of the weights of each fine cluster that connect its cells to those of each, ``(n_fine, n_fine)``."""
     members = sparse.csr_matrix((np.ones(len(fine), np.float32), (fine, np.arange(len(fine)))))
-    weights = (members @ graph @ members.T).toarray().astype(np.float64)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = sparse.csr_matrix(members @ graph @ members.T)
+    weights.data /= np.repeat(np.asarray(weights.sum(axis=1, dtype=np.float64)), np.diff(weights.indptr))
+    return weights.toarray()
 
 
 def _most_typical(found: Sequence[_Groups]) -> _Groups:

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import nn
 
+from scclu._process import one_thread
 from scclu.cluster.core import cut_cells
-from scclu.cluster.kmeans import one_thread
 from scclu.cluster.space import cluster_means, rows_with_each_label
 from scclu.cluster.tree import MergeTree
 from scclu.data.matrix import canonical_order
@@ -97,7 +97,7 @@ def _fit(
     labels = cut_cells(tree, fine, n_clusters)
     cluster_of_fine = np.empty(tree.n_fine, dtype=np.int64)
     cluster_of_fine[fine] = labels
-    targets = tree.neighbors @ np.eye(n_clusters)[cluster_of_fine]
+    targets = tree.neighbors @ np.eye(n_clusters, dtype=np.float32)[cluster_of_fine]
     center = embedding.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(np.mean((embedding - center) ** 2))) or 1.0
     # in an order that does not depend on that of the cells

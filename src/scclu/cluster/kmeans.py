@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import cache
-from typing import Any
+from contextlib import nullcontext
 
 import numpy as np
 from sklearn.cluster import KMeans
-from threadpoolctl import ThreadpoolController
 
-from scclu._process import SharedSetting, known_warnings_ignored
+from scclu._process import known_warnings_ignored, one_thread
 
 # Number of products per iteration below which several threads are slower than one.
 _SERIAL_WORK = 5_000_000
-
-
-@cache
-def _threadpools() -> ThreadpoolController:
-    # cached, because finding the libraries takes longer than K-means on a few hundred cells
-    return ThreadpoolController()
-
-
-def _limit_blas() -> Callable[[], Any]:
-    return _threadpools().limit(limits=1, user_api="blas").restore_original_limits
-
-
-# BLAS has one number of threads per process, OpenMP one per calling thread
-_one_blas_thread = SharedSetting(_limit_blas)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Context manager that limits the numerical libraries to one thread."""
-    with _one_blas_thread.held(), _threadpools().limit(limits=1, user_api="openmp"):
-        yield
-
-
-def limit_worker() -> None:
-    """Limit OpenMP to one thread in the calling thread, which is a worker of a pool."""
-    _threadpools().limit(limits=1, user_api="openmp")
 
 
 def kmeans(

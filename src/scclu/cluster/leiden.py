@@ -1,12 +1,14 @@
-"""Neighbour graph of an embedding and its Leiden communities, computed by scanpy."""
+"""Neighbour graph of an embedding, computed by scanpy, and its Leiden communities."""
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
+import igraph
 import numpy as np
-import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
@@ -40,7 +42,10 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
 
 @one_at_a_time
 def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, random_state: int = 0) -> np.ndarray:
-    """Leiden communities by :func:`scanpy.tl.leiden`, with two iterations of igraph's implementation.
+    """Leiden communities by two iterations of igraph's implementation.
+
+    The result is that of :func:`scanpy.tl.leiden`, which hands over each edge twice, once in each direction, and as
+    Python objects.
 
     Parameters
     ----------
@@ -53,21 +58,35 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
 
     Returns
     -------
-    Labels, ``(n_cells,)`` int; 0 is the largest community.
+    Labels, ``(n_cells,)`` int from 0.
     """
-    adata = AnnData(obs=pd.DataFrame(index=pd.RangeIndex(graph.shape[0]).astype(str)))
-    with known_warnings_ignored.held(), scanpy_is_quiet.held(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scanpy warns about its own defaults
-        sc.tl.leiden(
-            adata,
-            resolution=resolution,
-            adjacency=graph,
-            flavor="igraph",
-            n_iterations=2,
-            directed=False,
-            random_state=random_state,
-        )
-    return adata.obs["leiden"].astype(int).to_numpy()
+    upper = sparse.triu(graph, 1, format="coo")
+    network = igraph.Graph(n=graph.shape[0], edges=np.column_stack((upper.row, upper.col)).astype(np.int64))
+    # the sum over both directions; the random choices of Leiden depend on the scale
+    weights = 2 * upper.data.astype(np.float64)
+    del upper
+    igraph.set_random_number_generator(_Random(random_state))
+    try:
+        found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
+    finally:
+        igraph.set_random_number_generator(random)
+    return np.array(found.membership)
+
+
+class _Random:
+    """Random numbers for igraph, of a seed of their own; those of scanpy."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.RandomState(seed)
+
+    def getrandbits(self, k: int) -> int:
+        return self._generator.tomaxint() & ((1 << k) - 1)
+
+    def randint(self, low: int, high: int) -> int:
+        return self._generator.randint(low, high + 1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, {"gauss": "normal"}.get(name, name))
 
 
 def leiden_scan(

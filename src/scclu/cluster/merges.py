@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
+from numba import njit
 
 from scclu.cluster.space import cluster_means
 
@@ -31,12 +31,16 @@ class Merges(NamedTuple):
 
 
 class PairCosts:
-    """Costs of all pairs of clusters, of which the lowest is found in linear time.
+    """Costs of pairs of clusters, of which the lowest is found without a matrix of all pairs.
+
+    The cheapest partner of each cluster is kept. When one of the two is merged, the cost of the other's next partner is
+    known to be no lower, and it is determined only once that cost is the lowest of all.
 
     Parameters
     ----------
     cost
-        ``cost(i)`` returns the costs of cluster i with each cluster, ``(n_clusters,)``.
+        ``cost(i)`` returns the costs of cluster i with each cluster, ``(n_clusters,)``; what it returns for i itself,
+        and for clusters that were merged into others, is not used.
     n_clusters
         Number of clusters.
     """
@@ -44,45 +48,53 @@ class PairCosts:
     def __init__(self, cost: Callable[[int], np.ndarray], n_clusters: int) -> None:
         self._cost = cost
         self.alive = np.ones(n_clusters, dtype=bool)
-        self.value = np.array([cost(row) for row in range(n_clusters)]).reshape(n_clusters, n_clusters)
-        np.fill_diagonal(self.value, np.inf)
-        self._blocked = np.zeros((n_clusters, n_clusters), dtype=bool)
-        # cheapest partner of each cluster
-        self._partner = self.value.argmin(axis=1)
-        self._lowest = self.value[np.arange(n_clusters), self._partner]
+        self._blocked: list[set[int]] = [set() for _ in range(n_clusters)]
+        # cheapest partner of each cluster and its cost, which is a lower bound where the partner was merged since
+        self._partner = np.empty(n_clusters, dtype=np.int64)
+        self._lowest = np.empty(n_clusters)
+        self._stale = np.zeros(n_clusters, dtype=bool)
+        for row in range(n_clusters):
+            self._refresh(row)
 
     def cheapest(self) -> tuple[int, int, float]:
         """The cheapest pair that is not blocked, the lower index first, and its cost; infinite if there is none."""
         row = int(self._lowest.argmin())
+        while self._stale[row]:
+            self._refresh(row)
+            row = int(self._lowest.argmin())
         other = int(self._partner[row])
         return min(row, other), max(row, other), float(self._lowest[row])
 
     def block(self, first: int, second: int) -> None:
         """Exclude a pair until one of the two is merged with another cluster."""
-        self._blocked[first, second] = self._blocked[second, first] = True
+        self._blocked[first].add(second)
+        self._blocked[second].add(first)
         self._refresh(first)
         self._refresh(second)
 
     def merge(self, kept: int, gone: int) -> None:
         """Update the costs after `gone` was merged into `kept`."""
         self.alive[gone] = False
-        self.value[gone] = self.value[:, gone] = np.inf
-        row = np.where(self.alive, self._cost(kept), np.inf)
-        row[kept] = np.inf
-        self.value[kept] = self.value[:, kept] = row
-        self._blocked[kept] = self._blocked[:, kept] = False
         self._lowest[gone] = np.inf
-        self._refresh(kept)
-        stale = self.alive & ((self._partner == gone) | (self._partner == kept))
-        for other in np.flatnonzero(stale):
-            self._refresh(int(other))
+        for each in (kept, gone):
+            for other in self._blocked[each]:
+                self._blocked[other].discard(each)
+            self._blocked[each] = set()
+        self._stale |= (self._partner == gone) | (self._partner == kept)
+        self._stale[gone] = False
+        row = self._refresh(kept)
         better = row < self._lowest
-        self._partner[better], self._lowest[better] = kept, row[better]
+        self._partner[better], self._lowest[better], self._stale[better] = kept, row[better], False
 
-    def _refresh(self, row: int) -> None:
-        allowed = np.where(self._blocked[row], np.inf, self.value[row])
-        self._partner[row] = allowed.argmin()
-        self._lowest[row] = allowed[self._partner[row]]
+    def _refresh(self, row: int) -> np.ndarray:
+        """Determine the cheapest partner of a cluster; returns its costs, infinite where it cannot be merged."""
+        costs = np.where(self.alive, self._cost(row), np.inf)
+        costs[row] = np.inf
+        costs[list(self._blocked[row])] = np.inf
+        self._partner[row] = costs.argmin()
+        self._lowest[row] = costs[self._partner[row]]
+        self._stale[row] = False
+        return costs
 
 
 def distinct_groups(
@@ -170,7 +182,8 @@ def average_merges(distance: np.ndarray, sizes: np.ndarray, *, min_cluster_size:
         Number of cells.
     """
     weights = sizes.astype(np.float64)
-    total = distance * np.outer(weights, weights)
+    total = np.outer(weights, weights)
+    total *= distance
 
     def cost(row: int) -> np.ndarray:
         value = total[row] / (weights * weights[row])
@@ -182,16 +195,25 @@ def average_merges(distance: np.ndarray, sizes: np.ndarray, *, min_cluster_size:
         kept, gone, value = costs.cheapest()
         steps.append((kept, gone, value))
         total[kept] += total[gone]
-        total[:, kept] += total[:, gone]
+        total[:, kept] = total[kept]
         weights[kept] += weights[gone]
         costs.merge(kept, gone)
     return _as_merges(steps)
 
 
-def ward_cost(means: np.ndarray, sizes: np.ndarray, row: int) -> np.ndarray:
-    """Ward's cost of merging cluster `row` with each cluster, ``(n_clusters,)``."""
-    distance = cdist(means[row : row + 1], means, "sqeuclidean")[0]
-    return distance * (sizes * sizes[row] / (sizes + sizes[row]))
+# sums in another order are computed on several dimensions at once
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def ward_cost(means: np.ndarray, sizes: np.ndarray, row: int) -> np.ndarray:  # pragma: no cover
+    """Ward's cost of merging cluster `row` with each cluster, ``(n_clusters,)``; infinite for those without cells."""
+    n_clusters, n_dims = means.shape
+    cost = np.full(n_clusters, np.inf)
+    for other in range(n_clusters):
+        if sizes[other] > 0:
+            distance = 0.0
+            for dim in range(n_dims):
+                distance += (means[row, dim] - means[other, dim]) ** 2
+            cost[other] = distance * sizes[other] * sizes[row] / (sizes[other] + sizes[row])
+    return cost
 
 
 def rows_of_clusters(labels: np.ndarray) -> list[np.ndarray]:
@@ -200,10 +222,10 @@ def rows_of_clusters(labels: np.ndarray) -> list[np.ndarray]:
 
 
 def _join(means: np.ndarray, sizes: np.ndarray, kept: int, gone: int) -> None:
-    """Update mean and size of `kept` to those of both clusters."""
+    """Move the cells of `gone` to `kept`, whose mean and size are updated."""
     total = sizes[kept] + sizes[gone]
     means[kept] = (sizes[kept] * means[kept] + sizes[gone] * means[gone]) / total
-    sizes[kept] = total
+    sizes[kept], sizes[gone] = total, 0
 
 
 def _as_merges(steps: list[tuple[int, int, float]]) -> Merges:

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score, pairwise_distances, silhouette_score
 
-from scclu._process import known_warnings_ignored
+from scclu._process import known_warnings_ignored, one_thread
 from scclu._rng import child_seed, spawn_seeds
-from scclu.cluster.kmeans import one_thread
 from scclu.cluster.leiden import leiden_scan
 from scclu.cluster.mixture import tied_mixture
 from scclu.data.components import fit_pca

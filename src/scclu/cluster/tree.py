@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scclu.cluster.merges import average_merges
+from scclu.cluster.votes import mean_separations, separations
 
 # exponent by which large branches are divided later
 _TEMPER = 0.2
@@ -93,7 +94,7 @@ class MergeTree:
 class _Linkage:
     """Average linkage of the fine clusters of each group, then of the groups; nodes as in :class:`MergeTree`."""
 
-    def __init__(self, distance: np.ndarray, sizes: np.ndarray, group: np.ndarray, min_cluster_size: int) -> None:
+    def __init__(self, votes: np.ndarray, sizes: np.ndarray, group: np.ndarray, min_cluster_size: int) -> None:
         self.n_fine = len(sizes)
         self.size = sizes.tolist()
         self.cost = [0.0] * self.n_fine
@@ -101,12 +102,9 @@ class _Linkage:
         tops = []
         for each in range(int(group.max()) + 1):
             members = np.flatnonzero(group == each)
-            inside = distance[np.ix_(members, members)]
-            tops.append(self._merge(inside, members, min_cluster_size))
+            tops.append(self._merge(separations(votes[:, members]), members, min_cluster_size))
         self.n_within = len(self.sides)
-        share = (group[:, None] == np.arange(len(tops))) * sizes[:, None].astype(np.float64)
-        share /= share.sum(axis=0)
-        self._merge(share.T @ distance @ share, np.array(tops), 1)
+        self._merge(mean_separations(votes, sizes, group), np.array(tops), 1)
 
     def _merge(self, distance: np.ndarray, nodes: np.ndarray, min_cluster_size: int) -> int:
         """Merge nodes until one is left, which is returned."""
@@ -138,7 +136,7 @@ class _Linkage:
 
 
 def merge_tree(
-    distance: np.ndarray,
+    votes: np.ndarray,
     sizes: np.ndarray,
     group: np.ndarray,
     neighbors: np.ndarray,
@@ -154,8 +152,9 @@ def merge_tree(
 
     Parameters
     ----------
-    distance
-        Distance of fine clusters, ``(n_fine, n_fine)``.
+    votes
+        Partitions of the fine clusters, ``(n_votes, n_fine)`` int; the distance of two fine clusters is the share of
+        the partitions that separate them.
     sizes
         Number of cells of each fine cluster, ``(n_fine,)``.
     group
@@ -168,7 +167,7 @@ def merge_tree(
     min_cluster_size
         Fine clusters with fewer cells are merged before the others of their group.
     """
-    linkage = _Linkage(distance, sizes, group, min_cluster_size)
+    linkage = _Linkage(votes, sizes, group, min_cluster_size)
     order = linkage.order()[::-1]
     n_fine = linkage.n_fine
     number = {node: node for node in range(n_fine)}

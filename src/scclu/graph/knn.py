@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from scclu._process import process_lock
+from scclu.graph.inverted_lists import nearest_in_lists
 
 __all__ = ["centered_unit_rows", "nearest_cells", "pearson_knn"]
 
-# up to here the exact search is over before pynndescent is imported and compiled
+# up to here an exact search takes seconds
 EXACT_LIMIT = 30_000
 
 
@@ -40,7 +40,7 @@ def nearest_cells(
     n_neighbors
         Neighbours per query row.
     exact_limit
-        Up to this many reference rows the search is exact; above, pynndescent approximates it.
+        Up to this many reference rows the search is exact; above, :func:`nearest_in_lists` approximates it.
     random_state
         Seed of the approximate search.
 
@@ -55,16 +55,7 @@ def nearest_cells(
 
         search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(reference)
         return search.kneighbors(query, return_distance=False)
-    from pynndescent import NNDescent
-
-    with process_lock():  # numba's simplest threading layer ends a process that calls it from two threads at once
-        # with one thread, since the result of the search depends on their number
-        index = NNDescent(
-            reference, n_neighbors=max(n_neighbors, 15), metric="euclidean", random_state=random_state, n_jobs=1
-        )
-        if query is reference:
-            return index.neighbor_graph[0][:, :n_neighbors]
-        return index.query(query, k=n_neighbors)[0]
+    return nearest_in_lists(reference, query, n_neighbors, random_state=random_state)
 
 
 def pearson_knn(
