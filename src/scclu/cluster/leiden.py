@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import igraph
 import numpy as np
@@ -65,7 +64,7 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
     # the sum over both directions; the random choices of Leiden depend on the scale
     weights = 2 * upper.data.astype(np.float64)
     del upper
-    igraph.set_random_number_generator(_Random(random_state))
+    igraph.set_random_number_generator(_NumpyRandom(random_state))
     try:
         found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
     finally:
@@ -73,20 +72,18 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
     return np.array(found.membership)
 
 
-class _Random:
-    """Random numbers for igraph, of a seed of their own; those of scanpy."""
+class _NumpyRandom(random.Random):
+    """Numpy's random numbers, which :func:`scanpy.tl.leiden` uses, in Python's interface, which igraph uses."""
 
     def __init__(self, seed: int) -> None:
-        self._generator = np.random.RandomState(seed)
+        super().__init__()
+        self._state = np.random.RandomState(seed)
 
-    def getrandbits(self, k: int) -> int:
-        return self._generator.tomaxint() & ((1 << k) - 1)
+    def random(self) -> float:
+        return self._state.random_sample()
 
-    def randint(self, low: int, high: int) -> int:
-        return self._generator.randint(low, high + 1)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._generator, {"gauss": "normal"}.get(name, name))
+    def getrandbits(self, k: int, /) -> int:
+        return self._state.tomaxint() % 2**k
 
 
 def leiden_scan(
