@@ -87,7 +87,7 @@ def tree_clusters(
     Clusters are compared in a space in which the covariance within the fine clusters is the identity. Steps 1 and 2
     are repeated with up to five seeds (so that all repetitions process at most 50,000 cells); the result that agrees
     best with the others is used. All cells take part in all steps except for the tests, which use at most 2,000 cells
-    of a cluster. Time and memory are linear in the number of cells.
+    of a cluster. Memory is linear in the number of cells N; time is as well, but for the neighbour search (N^1.5).
 
     Parameters
     ----------
