@@ -178,7 +178,8 @@ def worker_threads() -> Iterator[ThreadPoolExecutor]:
     """
     import torch
 
-    with one_thread(), ThreadPoolExecutor(torch.get_num_threads(), initializer=_limit_worker) as pool:
+    n_threads = torch.get_num_threads()  # 1 within one_thread
+    with one_thread(), ThreadPoolExecutor(n_threads, initializer=_limit_worker) as pool:
         yield pool
 
 
