@@ -222,7 +222,9 @@ def test_core_is_the_cut_of_the_tree_of_cicl(n_clusters, no_training):
     model = CICL(adata, n_clusters, random_state=1)
     model.train(max_epochs=1, accelerator="cpu")
     assert metrics.ari(model.tree_.cut(model.n_clusters)[model.fine_], labels) == 1
-    assert len(set(labels)) == model.n_clusters and metrics.ari(adata.obs["type"], labels) > 0.5
+    # any two of the three types may be together in two clusters
+    least = 0.9 if n_clusters is None else 0.3
+    assert len(set(labels)) == model.n_clusters and metrics.ari(adata.obs["type"], labels) > least
 
 
 def test_file_that_cannot_be_clustered_is_a_failure(folder, tmp_path, processes):

@@ -72,6 +72,8 @@ class Watch:
             return  # a generator goes on, maybe only to be closed as garbage, where Python drops what is raised
         if name == "undo":
             return  # what restores a setting cannot be repeated if it fails
+        if name in ("random", "getrandbits"):
+            return  # igraph drops what its random numbers raise
         if path.startswith(SOURCE) or (name in OTHERS and ("lightning" in path or "torch/optim" in path)):
             self.names.append(f"{Path(path).stem}.{name}")
             if len(self.names) - 1 == self._at:

@@ -73,7 +73,10 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
 
 
 class _NumpyRandom(random.Random):
-    """Numpy's random numbers, which :func:`scanpy.tl.leiden` uses, in Python's interface, which igraph uses."""
+    """Numpy's random numbers, which :func:`scanpy.tl.leiden` uses, in Python's interface, which igraph uses.
+
+    igraph ignores what is raised here, and checks for interrupts itself.
+    """
 
     def __init__(self, seed: int) -> None:
         super().__init__()
