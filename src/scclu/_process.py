@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -168,6 +170,23 @@ def one_thread() -> Iterator[None]:
     """Context manager that limits the numerical libraries to one thread."""
     with _one_blas_thread.held(), _threadpools().limit(limits=1, user_api="openmp"):
         yield
+
+
+@contextmanager
+def interrupt_deferred() -> Iterator[None]:
+    """Context manager that handles an interrupt at its end, for compiled code that an error in a callback crashes."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    received: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *details: received.append(details))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if received:
+            handler(*received[0])
 
 
 @contextmanager

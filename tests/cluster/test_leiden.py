@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pandas as pd
+import pytest
 import scanpy as sc
 from anndata import AnnData
 
+from scclu.cluster import leiden
 from scclu.cluster.leiden import leiden_communities
 from scclu.graph.shared_neighbors import shared_neighbor_graph
 
@@ -23,3 +27,21 @@ def test_communities_are_those_of_scanpy():
 def test_cells_without_edges():
     empty = shared_neighbor_graph([np.zeros((4, 2), np.float32)])
     assert len(np.unique(leiden_communities(empty * 0))) == 4
+
+
+def test_interrupt_while_igraph_draws_a_number(monkeypatch):
+    """igraph drops an error of its random numbers, and may crash: the interrupt is handled when it has ended."""
+
+    class Interrupting(leiden._NumpyRandom):
+        def getrandbits(self, k):
+            signal.raise_signal(signal.SIGINT)
+            return super().getrandbits(k)
+
+    graph = shared_neighbor_graph([np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)])
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(leiden, "_NumpyRandom", Interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            leiden_communities(graph)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert leiden_communities(graph).shape == (100,)

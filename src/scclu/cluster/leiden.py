@@ -12,7 +12,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from scclu._process import known_warnings_ignored, one_at_a_time, scanpy_is_quiet
+from scclu._process import interrupt_deferred, known_warnings_ignored, one_at_a_time, scanpy_is_quiet
 
 
 def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> sparse.csr_matrix:
@@ -66,7 +66,8 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
     del upper
     igraph.set_random_number_generator(_NumpyRandom(random_state))
     try:
-        found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
+        with interrupt_deferred():
+            found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
     finally:
         igraph.set_random_number_generator(random)
     return np.array(found.membership)
@@ -75,7 +76,7 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
 class _NumpyRandom(random.Random):
     """Numpy's random numbers, which :func:`scanpy.tl.leiden` uses, in Python's interface, which igraph uses.
 
-    igraph ignores what is raised here, and checks for interrupts itself.
+    igraph drops what is raised here, and may crash after it.
     """
 
     def __init__(self, seed: int) -> None:
