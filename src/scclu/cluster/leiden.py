@@ -43,8 +43,8 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
 def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, random_state: int = 0) -> np.ndarray:
     """Leiden communities by two iterations of igraph's implementation.
 
-    The result is that of :func:`scanpy.tl.leiden`, which hands over each edge twice, once in each direction, and as
-    Python objects.
+    The result is that of :func:`scanpy.tl.leiden` from version 1.11.4, which hands over each edge twice, once in each
+    direction, and as Python objects; earlier versions draw other random numbers.
 
     Parameters
     ----------
