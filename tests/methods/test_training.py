@@ -34,8 +34,6 @@ FALLING = {
         "graph_loss": 0.1,
         "graph_propagated_features": 0.4,
         "joint_loss": 0.02,
-        "joint_features": 0.1,
-        "joint_propagated_features": 0.1,
         "joint_cell_correlation": 0.1,
         "joint_zinb": 0.02,
     },

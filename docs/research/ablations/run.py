@@ -49,7 +49,7 @@ SCSIAMESECLU = {
     "default": ({}, {}),
     "untrained network": ({**UNTRAINED[0], "joint_lr": 1e-12}, UNTRAINED[1]),
     "no correlation losses (Eq. 4-5)": ({"correlation_weight": 0.0}, {}),
-    "no reconstruction": ({"reconstruction_weight": 0.0}, {}),
+    "reconstruction": ({"reconstruction_weight": 1.0}, {}),
     "no propagation loss (Eq. 8)": ({"propagation_weight": 0.0}, {}),
     "no transport (Eq. 10-13)": ({"ot_weight": 0.0}, {}),
     "no noise, no removed edges (Eq. 1-2)": ({"noise_scale": 0.0, "edge_drop": 0.0}, {}),
@@ -105,14 +105,12 @@ def variants_of(method: str, adata: AnnData, n_clusters: int, kind: str, seed: i
 def parts_of(method: str, model: Any) -> dict[str, np.ndarray]:
     """What the embedding of the default is made of."""
     embedding = model.get_latent_representation()
-    if method == "scsiameseclu":
-        back = np.argsort(model._order)
-        return {"its input components": model._projection.temper(model._reference.components).numpy()[back]}
     n_hidden = model.module.joint.n_components[0]
     hidden, components = embedding[:, :n_hidden], embedding[:, n_hidden:]
-    return {
-        "its components of the network": hidden,
-        "its components of the input": components,
+    parts = {"its components of the network": hidden, "its components of the input": components}
+    if method == "scsiameseclu":
+        return parts
+    return parts | {
         "norm of the network 1 instead of 0.5": np.hstack((2 * hidden, components)),
         "norm of the network 0.25 instead of 0.5": np.hstack((0.5 * hidden, components)),
     }

@@ -106,7 +106,8 @@ def scsiameseclu(
     ``adata.obs[f"{key_added}_fine"]``
         Fine cluster of the cell in the tree, categorical of strings (with ``cluster_method="tree"``).
     ``adata.obsm[f"X_{key_added}"]``
-        The fused embedding, ``(n_obs, n_latent)`` float32.
+        The embedding, ``(n_obs, n_latent + n_components)`` float32: components of the fused embedding and of the
+        features, side by side (with ``cluster_method="assignment"``, the fused embedding, ``(n_obs, n_latent)``).
     ``adata.uns[key_added]``
         ``"params"``; ``"runtime"``, the arguments that say where and how to compute, such as `accelerator`;
         ``"n_clusters"``; ``"n_clusters_source"`` (``"user"`` or ``"tree"``);
@@ -132,7 +133,7 @@ def scsiameseclu(
     >>> adata = scclu.datasets.pbmc68k_reduced()
     >>> scclu.tl.scsiameseclu(adata, n_clusters=10, max_epochs=2)
     >>> adata.obsm["X_scsiameseclu"].shape
-    (700, 15)
+    (700, 45)
     """
     arguments = locals()
     key = restricted_key(key_added, "scsiameseclu", restrict_to)

@@ -10,11 +10,13 @@ from torch import nn
 
 from scclu.cluster.head import LinearHead
 from scclu.methods._assignment import CentroidHead, student_t
+from scclu.methods._components import JointComponents
 from scclu.methods._randomness import RandomStream
-from scclu.methods.cicl.components import JointComponents
 from scclu.methods.cicl.encoder import Attention, CellEncoder, gaussian_noise, mask_genes
 from scclu.methods.cicl.loss import ClusterAwareContrastiveLoss
 
+# norm of the output's part of the embedding relative to that of the input's
+_HIDDEN_WEIGHT = 0.5
 # settings that are arguments of the network
 MODULE_SETTINGS = (
     "n_layers",
@@ -101,7 +103,7 @@ class CICLModule(nn.Module):
         super().__init__()
         self.register_buffer("moments", moments)
         n_genes = moments.shape[1]
-        self.joint = JointComponents(n_hidden, n_genes, n_components) if n_components else None
+        self.joint = JointComponents(n_hidden, n_genes, n_components, _HIDDEN_WEIGHT) if n_components else None
         n_embedding = sum(self.joint.n_components) if self.joint else n_hidden
         # centroids of the pseudo-labels of K-means
         self.register_buffer("pseudo_centroids", torch.zeros(n_clusters, n_hidden))

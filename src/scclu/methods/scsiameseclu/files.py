@@ -73,8 +73,10 @@ class ScSiameseCluFiles(SaveMixin):
         return self._reference.tensors() | {"embedding": embedding, "n_counts": torch.tensor(self._n_counts)}
 
     def _restore(self, tensors: dict[str, torch.Tensor], n_cells: int) -> None:
-        self._reference, self._saved_embedding = restore_cells(tensors, n_cells, self.settings.n_latent)
-        self._projection = self._make_projection(self._reference.components.shape[1])
+        n_features = tensors["components"].shape[1]
+        n_dims = self.settings.n_latent + (n_features if self.settings.uses_tree else 0)
+        self._reference, self._saved_embedding = restore_cells(tensors, n_cells, n_dims)
+        self._projection = self._make_projection(n_features)
         self._n_counts = int(tensors["n_counts"])
         if tensors["n_counts"].ndim or bool(self._n_counts) != bool(self.settings.zinb_weight):
             raise ValueError("n_counts does not fit zinb_weight")

@@ -239,13 +239,11 @@ class ReferenceGraph:
         return cls(tensors["components"], graph("graph"), graph("pruned"))
 
 
-def restore_cells(
-    tensors: Mapping[str, torch.Tensor], n_cells: int, n_latent: int
-) -> tuple[ReferenceGraph, np.ndarray]:
+def restore_cells(tensors: Mapping[str, torch.Tensor], n_cells: int, n_dims: int) -> tuple[ReferenceGraph, np.ndarray]:
     """Return the graph and the embedding of the training cells of a saved model; ValueError if they do not fit."""
     reference, embedding = ReferenceGraph.from_tensors(tensors), tensors["embedding"].numpy()
-    if embedding.shape[1:] != (n_latent,) or embedding.dtype != np.float32:
-        raise ValueError(f"the embedding is not {n_latent} float32 a cell")
+    if embedding.shape[1:] != (n_dims,) or embedding.dtype != np.float32:
+        raise ValueError(f"the embedding is not {n_dims} float32 a cell")
     shapes = [graph.shape for graph in (reference.adjacency, reference.pruned)]
     if not n_cells == len(reference.components) == len(embedding) or shapes != [(n_cells,) * 2] * 2:
         raise ValueError(f"components, graph and embedding are not of {n_cells} cells")

@@ -31,7 +31,7 @@ from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, make_batches
 from scclu.methods.scsiameseclu.files import ScSiameseCluFiles
-from scclu.methods.scsiameseclu.final import assignment_head
+from scclu.methods.scsiameseclu.final import assignment_head, fit_embedding
 from scclu.methods.scsiameseclu.graph import GraphOperators, ReferenceGraph
 from scclu.methods.scsiameseclu.inputs import read_graph, read_training_counts
 from scclu.methods.scsiameseclu.module import MODULE_SETTINGS, ScSiameseCluModule
@@ -64,11 +64,11 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     n_top_genes
         Number of highly variable genes; all genes are used if there are fewer. Default 2000; paper 2000.
     n_components
-        Number of principal components: features of a cell and space of the neighbour search. Default 15; paper 100.
+        Number of principal components: features of a cell and space of the neighbour search. Default 30; paper 100.
     n_neighbors
         Number of neighbours by Pearson correlation, at most a third of the cells. Default 7; paper 15.
     n_latent
-        Width d of the embedding. Default 15; paper 20.
+        Width d of the fused embedding. Default 15; paper 20.
     gene_hidden, graph_hidden
         Hidden widths of the encoders, first to last. Default (128, 256, 512), (128, 256); paper (128, 256, 512), (128,
         256). The decoders mirror them.
@@ -81,7 +81,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     noise_scale
         Standard deviation of the noise of Eq. 1, >= 0. Default 0.1; paper 0.1.
     correlation_weight, reconstruction_weight
-        Weights of Eq. 4-5 and L_REC; 0 disables a loss, here and below. Default 0.1, 1.0; paper 1.0, 1.0.
+        Weights of Eq. 4-5 and L_REC; 0 disables a loss, here and below. Default 0.1, 0.0; paper 1.0, 1.0.
     propagation_weight, zinb_weight, ot_weight
         gamma of Eq. 9, rho and sigma of Eq. 14. Default 1.0, 0.1, 0.3; paper 1000.0, 0.1, 100.0.
     sharpness
@@ -116,7 +116,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     >>> model = scclu.model.ScSiameseClu(adata, n_clusters=10)
     >>> model.train(max_epochs=2)
     >>> model.get_latent_representation().shape
-    (700, 15)
+    (700, 45)
 
     References
     ----------
@@ -283,18 +283,12 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         n_epochs = max_epochs or max(settings.max_epochs, math.ceil(batches.n_batches / EPOCH_STEPS))
         labels = self._found.labels if settings.cluster_method == "tree" else None
         refresh = make_refresh(module, batches, settings, n_epochs, labels, self._seed("clusters"))
-        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, refresh.snapshot)
+        recorder = SnapshotRecorder(n_snapshots, 3 * n_epochs, partial(refresh.snapshot, self._seed("embedding")))
         numbers = len(features), n_epochs, EPOCH_STEPS, min(batch_size, len(features))
         logger.debug("Training on %d cells: three phases of %d epochs of %d batches of about %d cells.", *numbers)
         checkpoint_of = self._checkpointing(
             checkpoint_dir,
-            {
-                "module": module,
-                "batches": batches,
-                "refresh": refresh,
-                "noise": module.noise,
-                "snapshots": recorder,
-            },
+            {"module": module, "batches": batches, "refresh": refresh, "noise": module.noise, "snapshots": recorder},
             max_epochs=n_epochs,
             batch_size=batch_size,
             precision=precision,
@@ -313,18 +307,19 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
                 **trainer_kwargs,
             )
             history = run_phases(module, batches, refresh, run, lr=settings.lr, joint_lr=settings.joint_lr)
-            embedding = embed_whole(module, batches)
-            head = self._head(refresh, embedding)
+            fused = embed_whole(module, batches)
+            embedding = fit_embedding(module, fused, features, self._seed("embedding"))
+            head = self._head(refresh, fused, embedding)
             reference = replace(self._reference, pruned=batches.pruned)
-            self._keep(module, history, recorder, embedding.numpy(), head, _reference=reference)
+            self._keep(module, history, recorder, embedding, head, _reference=reference)
 
-    def _head(self, refresh: JointRefresh, embedding: torch.Tensor) -> LinearHead | CentroidHead:
+    def _head(self, refresh: JointRefresh, fused: torch.Tensor, embedding: np.ndarray) -> LinearHead | CentroidHead:
         """Head of the final clusters of the embedding, in the order of training."""
         if self.settings.cluster_method == "tree":
-            return self._fit_head(embedding.numpy())
+            return self._fit_head(embedding)
         if not self.settings.ot_weight:  # no clusters were learned
-            refresh.set_clusters(embedding)
-        return assignment_head(refresh.module, embedding)
+            refresh.set_clusters(fused)
+        return assignment_head(refresh.module, fused)
 
     def _training_data(self) -> tuple[Any, ...]:
         data = (self._matrix, self._reference.adjacency)
@@ -344,4 +339,6 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             new, settings.n_neighbors, operators, random_state=self._seed("new neighbors"), device=device
         )
         features = self._projection.temper(torch.cat([reference.components, new]).to(device))
-        return self.module.embed(features, graph).fused[len(reference.components) :].cpu().numpy()
+        fused = self.module.embed(features, graph).fused
+        rows = slice(len(reference.components), None)
+        return self.module.clustered(fused[rows], features[rows]).cpu().numpy()

@@ -13,6 +13,7 @@ from torch.nn.functional import mse_loss
 from scclu.cluster.head import LinearHead
 from scclu.data.components import FeatureProjection
 from scclu.methods._assignment import CentroidHead, log_student_t
+from scclu.methods._components import JointComponents
 from scclu.methods._randomness import RandomStream
 from scclu.methods.scsiameseclu.autoencoder import AdaptiveFusion, GeneAutoencoder, GraphAutoencoder
 from scclu.methods.scsiameseclu.graph import AttachedOperators, GraphOperators
@@ -105,7 +106,8 @@ class ScSiameseCluModule(nn.Module):
     shared_weights
         Whether both views pass the same autoencoders; otherwise each view has its own.
     linear_head
-        Whether the final clusters are assigned by a linear classifier or by similarity to centroids.
+        Whether the final clusters are assigned by a linear classifier of the fused embedding and the features, or by
+        similarity of the fused embedding to centroids.
     noise_seed, landmark_seed
         Random seeds of the noise of Eq. 1 and of the landmarks of Eq. 7.
     """
@@ -147,8 +149,10 @@ class ScSiameseCluModule(nn.Module):
         self.trained_centroids = nn.Parameter(torch.zeros(n_clusters, n_latent))
         # the rule of the final clusters, fitted after training
         self.head: LinearHead | CentroidHead
+        self.joint: JointComponents | None = None
         if linear_head:
-            self.head = LinearHead(n_clusters, n_latent)
+            self.joint = JointComponents(n_latent, n_features, max(n_latent, n_features), hidden_weight=1.0)
+            self.head = LinearHead(n_clusters, self.n_embedding)
         else:
             self.head = CentroidHead(n_clusters, n_latent, self.dof)
         self.noise_scale = noise_scale
@@ -171,6 +175,11 @@ class ScSiameseCluModule(nn.Module):
 
     def on_load(self, model: object, **_: object) -> None:
         """Do nothing; scvi-tools' loader calls this method."""
+
+    @property
+    def n_embedding(self) -> int:
+        """Number of dimensions of the embedding that is clustered."""
+        return self.trained_centroids.shape[1] if self.joint is None else sum(self.joint.n_components)
 
     @property
     def gene_autoencoders(self) -> list[GeneAutoencoder]:
@@ -209,6 +218,16 @@ class ScSiameseCluModule(nn.Module):
         graph_second = self.graph_autoencoders[-1].encode(second, graph.diffused)
         fused = self.fusion([gene_first, gene_second, graph_first, graph_second], graph.walk, graph.n_reference)
         return Embedding(gene_first, gene_second, graph_first, graph_second, fused)
+
+    def clustered(self, fused: Tensor, features: Tensor) -> Tensor:
+        """The embedding that is clustered: components of the fused embedding and of the features, or the former.
+
+        Parameters
+        ----------
+        fused, features
+            ``(n, n_latent)`` and ``(n, n_features)``.
+        """
+        return fused if self.joint is None else self.joint(fused, features)
 
     def expression_loss(self, batch: CellBatch) -> dict[str, Tensor]:
         """First pretraining phase: each gene autoencoder reconstructs the features from an augmented copy."""

@@ -13,6 +13,7 @@ from scclu.cluster.kmeans import kmeans
 from scclu.cluster.numbering import by_size
 from scclu.methods.scsiameseclu.batches import EPOCH_STEPS, GraphBatches
 from scclu.methods.scsiameseclu.edges import drop_weak_edges
+from scclu.methods.scsiameseclu.final import fit_embedding
 from scclu.methods.scsiameseclu.module import ScSiameseCluModule
 from scclu.methods.scsiameseclu.settings import ScSiameseCluSettings
 from scclu.methods.scsiameseclu.transport import transport_target
@@ -103,14 +104,14 @@ class JointRefresh:
             return self.labels
         return kmeans(cells, len(self.module.trained_centroids), n_init=3, random_state=self.seed)[0]
 
-    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the current embedding ``(n_cells, n_latent)`` and clusters ``(n_cells,)``, numbered by size."""
+    def snapshot(self, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the current embedding ``(n_cells, n_embedding)`` and clusters ``(n_cells,)``, numbered by size."""
         embedding = embed_whole(self.module, self.batches)
         if self.batches.target is None:  # the centroids are not initialised yet
             labels = self.find_clusters(embedding.numpy())
         else:
             labels = self.module.log_assignment(embedding.to(self.module.device)).argmax(1).cpu().numpy()
-        return embedding.numpy(), by_size(labels)
+        return fit_embedding(self.module, embedding, self.batches.features, random_state), by_size(labels)
 
     @torch.no_grad()
     def set_clusters(self, embedding: torch.Tensor) -> np.ndarray:

@@ -80,7 +80,7 @@ PRESETS = {
     "default": ScSiameseCluSettings(
         n_top_genes=2000,
         max_value=10.0,
-        n_components=15,
+        n_components=30,
         norm_power=0.5,
         n_neighbors=7,
         n_latent=15,
@@ -91,7 +91,7 @@ PRESETS = {
         edge_drop=0.1,
         teleport=0.2,
         correlation_weight=0.1,
-        reconstruction_weight=1.0,
+        reconstruction_weight=0.0,
         propagation_weight=1.0,
         zinb_weight=0.1,
         ot_weight=0.3,

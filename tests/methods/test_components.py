@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from scclu.methods.cicl.components import JointComponents
+from scclu.methods._components import JointComponents
 
 
 def test_blocks_are_scaled_principal_components():
     torch.manual_seed(0)
     hidden, x = torch.randn(200, 12), torch.randn(200, 30) * torch.linspace(5, 0.1, 30)
-    joint = JointComponents(12, 30, 5)
+    joint = JointComponents(12, 30, 5, hidden_weight=0.5)
     joint.fit(hidden, x, random_state=0)
     both = joint(hidden, x)
     assert both.shape == (200, 10)
@@ -22,7 +22,7 @@ def test_blocks_are_scaled_principal_components():
 
 
 def test_fewer_cells_than_components():
-    joint = JointComponents(8, 4, 20)
+    joint = JointComponents(8, 4, 20, hidden_weight=1.0)
     assert joint.n_components == (8, 4)
     joint.fit(torch.randn(3, 8), torch.randn(3, 4), random_state=0)
     assert torch.isfinite(joint(torch.randn(5, 8), torch.randn(5, 4))).all()

@@ -1,4 +1,4 @@
-"""The embedding of CICL's default preset: principal components of the network's output and of its input."""
+"""Embedding of the default presets: principal components of a network's output and of its input."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from torch.nn import functional as F
 
 from scclu.data.components import fit_pca
 
-# norm of the output's block relative to that of the input's
-_HIDDEN_WEIGHT = 0.5
-
 
 class JointComponents(nn.Module):
-    """Leading principal components of the encoder's output and of its input, side by side.
+    """Leading principal components of a network's output and of its input, side by side.
 
-    The contrastive losses spread the cells evenly over a sphere, which enlarges small differences between cells of one
-    type until they resemble differences between types. The components of the input keep the large differences large.
-    The blocks are scaled to mean squared row norms of 0.25 and 1.
+    The components of the input keep what the losses of the network remove. Contrastive losses spread the cells evenly
+    over a sphere, which enlarges small differences between cells of one type until they resemble differences between
+    types; graph layers average over neighbours, which divides large types into parts.
 
     Parameters
     ----------
-    n_hidden, n_genes
-        Widths of the encoder's output and of its input.
+    n_hidden, n_input
+        Widths of the network's output, whose rows are scaled to unit norm, and of its input.
     n_components
         Number of components of each block.
+    hidden_weight
+        Root mean squared norm of the rows of the output's block; that of the input's block is 1.
     """
 
-    def __init__(self, n_hidden: int, n_genes: int, n_components: int):
+    def __init__(self, n_hidden: int, n_input: int, n_components: int, hidden_weight: float):
         super().__init__()
-        self.n_components = min(n_components, n_hidden), min(n_components, n_genes)
+        self.n_components = min(n_components, n_hidden), min(n_components, n_input)
+        self.hidden_weight = hidden_weight
         n_outputs, n_inputs = self.n_components
         for name, shape in {
             "hidden_center": (n_hidden,),
             "hidden_mean": (n_hidden,),
             "hidden_axes": (n_hidden, n_outputs),
-            "input_mean": (n_genes,),
-            "input_axes": (n_genes, n_inputs),
+            "input_mean": (n_input,),
+            "input_axes": (n_input, n_inputs),
         }.items():
             self.register_buffer(name, torch.zeros(shape))
         self.hidden_center: torch.Tensor
@@ -55,9 +55,9 @@ class JointComponents(nn.Module):
         Parameters
         ----------
         hidden
-            The encoder's output, ``(n_cells, n_hidden)``.
+            The network's output, ``(n_cells, n_hidden)``.
         x
-            Its input, ``(n_cells, n_genes)``.
+            Its input, ``(n_cells, n_input)``.
         random_state
             Random seed passed to the solver.
         """
@@ -68,11 +68,11 @@ class JointComponents(nn.Module):
         ):
             found, scaled_axes = scaled_components(values.cpu().numpy(), axes.shape[1], random_state)
             mean.copy_(torch.from_numpy(found))
-            weight = _HIDDEN_WEIGHT if axes is self.hidden_axes else 1.0
+            weight = self.hidden_weight if axes is self.hidden_axes else 1.0
             axes.zero_()[:, : scaled_axes.shape[1]].copy_(torch.from_numpy(weight * scaled_axes))
 
     def forward(self, hidden: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """``(n_cells, n_hidden)`` and ``(n_cells, n_genes)`` to ``(n_cells, 2 * n_components)``."""
+        """``(n_cells, n_hidden)`` and ``(n_cells, n_input)`` to ``(n_cells, sum(self.n_components))``."""
         return torch.cat(
             (
                 (self._directions(hidden) - self.hidden_mean) @ self.hidden_axes,
