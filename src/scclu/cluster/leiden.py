@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import igraph
 import numpy as np
@@ -13,6 +14,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from scclu._process import interrupt_deferred, known_warnings_ignored, one_at_a_time, scanpy_is_quiet
+
+# cells whose edges are Python objects at a time
+_BLOCK = 20_000
 
 
 def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> sparse.csr_matrix:
@@ -59,11 +63,11 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
     -------
     Labels, ``(n_cells,)`` int from 0.
     """
-    upper = sparse.triu(graph, 1, format="coo")
-    network = igraph.Graph(n=graph.shape[0], edges=np.column_stack((upper.row, upper.col)).astype(np.int64))
+    # igraph would turn an array into a list with objects for all edges at once
+    edges = chain.from_iterable(zip(rows.tolist(), columns.tolist(), strict=True) for rows, columns, _ in _edges(graph))
+    network = igraph.Graph(n=graph.shape[0], edges=edges)
     # the sum over both directions; the random choices of Leiden depend on the scale
-    weights = 2 * upper.data.astype(np.float64)
-    del upper
+    weights = np.multiply(2, np.concatenate([values for _, _, values in _edges(graph)]), dtype=np.float64)
     igraph.set_random_number_generator(_NumpyRandom(random_state))
     try:
         with interrupt_deferred():
@@ -71,6 +75,13 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
     finally:
         igraph.set_random_number_generator(random)
     return np.array(found.membership)
+
+
+def _edges(graph: sparse.csr_matrix) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The two ends and the weight of each edge, by blocks."""
+    for start in range(0, graph.shape[0], _BLOCK):
+        upper = sparse.triu(graph[start : start + _BLOCK], start + 1, format="coo")
+        yield upper.row + start, upper.col, upper.data
 
 
 class _NumpyRandom(random.Random):
