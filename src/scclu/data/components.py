@@ -9,7 +9,8 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from scclu.data.matrix import Matrix, blocks, consecutive_rows
+from scclu.data.disk import consecutive_rows
+from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import batch_tensor
 
