@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from scclu.data.components import FeatureProjection, fit_projection, make_projection, project
+from scclu.data.components import FeatureProjection, fit_projection, make_projection
 from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Kind, Recipe
+from scclu.data.tensors import embed_cells
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ _N_COMPONENTS = 30
 _MORE_COMPONENTS = 50
 # exponent by which the norm of a cell's components is reduced
 _NORM_POWER = 0.5
+# cells that are projected at a time, few enough for the processor's cache
+_BATCH = 1024
 
 
 class _InputRecipe(NamedTuple):
@@ -69,7 +72,9 @@ def input_representations(
         fitted = [(recipe, projection, torch.empty(n_cells, projection.n_features)) for recipe, projection, _ in fitted]
         for rows, block in blocks(matrix):  # one pass for all representations
             for recipe, projection, components in fitted:
-                components[rows] = project(projection, recipe.transform(block, names, source))
+                values = recipe.transform(block, names, source)
+                found = embed_cells(projection.components, values, components.device, _BATCH)
+                components[rows] = torch.from_numpy(found)
     return tuple(projection.temper(components).numpy() for _, projection, components in fitted)
 
 
