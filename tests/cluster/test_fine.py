@@ -23,3 +23,15 @@ def test_enough_fine_clusters(graph, n_least):
 
 def test_sizes(graph):
     assert 4 <= 300 / len(np.bincount(fine_clusters(graph))) <= 60
+
+
+def test_many_cells_are_put_next_to_their_neighbours(graph, monkeypatch):
+    def weight_within(labels):
+        member = np.eye(labels.max() + 1)[labels]
+        return (member * (graph @ member)).sum()
+
+    expected = fine_clusters(graph)
+    monkeypatch.setattr("scclu.cluster.fine._MANY", 100)
+    labels = fine_clusters(graph)
+    assert not np.array_equal(labels, expected)
+    assert weight_within(labels) == pytest.approx(weight_within(expected), rel=0.1)

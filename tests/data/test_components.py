@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scclu.data.components import principal_axes
+from scclu.data.components import covariance_axes, principal_axes
 
 
 def axes_of(values, n_block):
@@ -23,3 +23,13 @@ def test_axes_do_not_depend_on_the_blocks():
     for n_block in (7, 50, 130):
         np.testing.assert_allclose(axes_of(rng.permutation(values), n_block)[1], axes, atol=1e-4)
     assert (axes.max(axis=0) == np.abs(axes).max(axis=0)).all()
+
+
+def test_axes_of_the_covariance_are_those_of_the_passes():
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((500, 40)) * np.linspace(9, 1, 40) + 0.3).astype(np.float32)
+    expected = principal_axes(lambda: [values], 40, 6, n_iter=100)
+    mean, axes, variances = covariance_axes(np.split(values, 5), 40, 6)
+    np.testing.assert_allclose(mean, expected[0], atol=1e-5)
+    np.testing.assert_allclose(axes, expected[1], atol=1e-3)
+    np.testing.assert_allclose(variances, (values @ axes).var(axis=0), rtol=1e-4)

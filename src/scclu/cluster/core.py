@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
+from scclu._process import one_thread
 from scclu._rng import child_seed, spawn_seeds
 from scclu.cluster.fine import fine_clusters
 from scclu.cluster.merges import distinct_groups, rows_of_clusters
@@ -154,14 +155,16 @@ def _groups(
     fine = by_size(fine_clusters(graph, n_least, random_state=seed))
     points = np.hstack([whitened(values, fine) for values in representations])
 
-    group = distinct_groups(
-        points,
-        fine,
-        partial(p_value, points, batches),
-        alpha=alpha,
-        min_cluster_size=min_cluster_size,
-        max_cells=TESTED_CELLS,
-    )
+    # the matrices of a test are so small that threads mostly wait for each other
+    with one_thread():
+        group = distinct_groups(
+            points,
+            fine,
+            partial(p_value, points, batches),
+            alpha=alpha,
+            min_cluster_size=min_cluster_size,
+            max_cells=TESTED_CELLS,
+        )
     return _Groups(fine, points, group)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import igraph
 import numpy as np
@@ -13,6 +14,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from scclu._process import interrupt_deferred, known_warnings_ignored, one_at_a_time, scanpy_is_quiet
+
+# cells whose edges are Python objects at a time
+_BLOCK = 20_000
 
 
 def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state: int = 0) -> sparse.csr_matrix:
@@ -40,7 +44,9 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
 
 
 @one_at_a_time
-def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, random_state: int = 0) -> np.ndarray:
+def leiden_communities(
+    graph: sparse.csr_matrix, *, resolution: float = 1.0, random_state: int = 0, order: np.ndarray | None = None
+) -> np.ndarray:
     """Leiden communities by two iterations of igraph's implementation.
 
     The result is that of :func:`scanpy.tl.leiden` from version 1.11.4, which hands over each edge twice, once in each
@@ -54,23 +60,39 @@ def leiden_communities(graph: sparse.csr_matrix, *, resolution: float = 1.0, ran
         Resolution of the modularity; larger values give more communities.
     random_state
         Seed.
+    order
+        Order of the cells in memory, ``(n_cells,)``; ``None`` is that of the graph. It changes the random choices.
 
     Returns
     -------
     Labels, ``(n_cells,)`` int from 0.
     """
-    upper = sparse.triu(graph, 1, format="coo")
-    network = igraph.Graph(n=graph.shape[0], edges=np.column_stack((upper.row, upper.col)).astype(np.int64))
+    order = np.arange(graph.shape[0]) if order is None else order
+    # igraph would turn an array into a list with objects for all edges at once
+    edges = chain.from_iterable(
+        zip(rows.tolist(), columns.tolist(), strict=True) for rows, columns, _ in _edges(graph, order)
+    )
+    network = igraph.Graph(n=graph.shape[0], edges=edges)
     # the sum over both directions; the random choices of Leiden depend on the scale
-    weights = 2 * upper.data.astype(np.float64)
-    del upper
+    weights = 2 * np.concatenate([values for _, _, values in _edges(graph, order)])
     igraph.set_random_number_generator(_NumpyRandom(random_state))
     try:
         with interrupt_deferred():
             found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
     finally:
         igraph.set_random_number_generator(random)
-    return np.array(found.membership)
+    return np.array(found.membership)[np.argsort(order)]
+
+
+def _edges(graph: sparse.csr_matrix, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The two ends of each edge, as places in the order, and its weight, by blocks."""
+    place = np.argsort(order).astype(np.int32)
+    for start in range(0, len(order), _BLOCK):
+        block = graph[order[start : start + _BLOCK]]
+        rows = np.repeat(np.arange(start, start + block.shape[0]), np.diff(block.indptr))
+        columns = place[block.indices]
+        once = columns > rows
+        yield rows[once], columns[once], block.data[once]
 
 
 class _NumpyRandom(random.Random):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 _SHRINKAGE = 0.1
+# cells whose residuals are in memory at a time
+_BLOCK = 2**16
 
 
 def cluster_means(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean of each cluster, ``(n_clusters, n_dims)`` float64; the labels are 0 to n_clusters - 1."""
-    order = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels)
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    return np.add.reduceat(points[order], starts, axis=0, dtype=np.float64) / sizes[:, None]
+    sums = np.column_stack([np.bincount(labels, values) for values in points.T])
+    return sums / np.bincount(labels)[:, None]
 
 
 def whitened(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -29,9 +29,13 @@ def whitened(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     -------
     ``(n_cells, n_dims)`` float32. The covariance is shrunk by a tenth towards a multiple of the identity.
     """
-    residual = np.asarray(points - cluster_means(points, labels).astype(points.dtype)[labels], dtype=np.float64)
-    covariance = residual.T @ residual / len(points)
-    n_dims = len(covariance)
+    means, n_dims = cluster_means(points, labels).astype(points.dtype), points.shape[1]
+    covariance = np.zeros((n_dims, n_dims))
+    for start in range(0, len(points), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        residual = np.asarray(points[rows] - means[labels[rows]], dtype=np.float64)
+        covariance += residual.T @ residual
+    covariance /= len(points)
     # without any variance within clusters, the scale does not matter
     scale = np.trace(covariance) / n_dims or 1.0
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * scale * np.eye(n_dims)

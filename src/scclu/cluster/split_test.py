@@ -120,29 +120,44 @@ def cross_fitted_scores(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarr
     -------
     The projections of both clusters, or ``None`` if a fold leaves fewer than two cells of a cluster.
     """
-    folds = np.arange(len(first)) % _N_FOLDS, np.arange(len(second)) % _N_FOLDS
+    sides = first.astype(np.float64), second.astype(np.float64)
+    folds = [[cells[fold::_N_FOLDS] for fold in range(_N_FOLDS)] for cells in sides]
+    numbers = np.array([[len(cells) for cells in parts] for parts in folds])
+    # of the cells of the other folds
+    numbers = numbers.sum(axis=1, keepdims=True) - numbers
+    if numbers.min() < 2:
+        return None
+    sums = np.array([[cells.sum(axis=0) for cells in parts] for parts in folds])
+    sums = sums.sum(axis=1, keepdims=True) - sums
+    products = np.array([sum(cells.T @ cells for cells in parts) for parts in zip(*folds, strict=True)])
+    products = products.sum(axis=0) - products
     scores = np.empty(len(first)), np.empty(len(second))
     for fold in range(_N_FOLDS):
-        held = folds[0] == fold, folds[1] == fold
-        fitted = first[~held[0]], second[~held[1]]
-        if min(map(len, fitted)) < 2:
-            return None
-        direction, offset = _discriminant(*fitted)
-        scores[0][held[0]] = first[held[0]] @ direction - offset
-        scores[1][held[1]] = second[held[1]] @ direction - offset
+        direction, offset = _discriminant(numbers[:, fold], sums[:, fold], products[fold])
+        for score, parts in zip(scores, folds, strict=True):
+            score[fold::_N_FOLDS] = parts[fold] @ direction - offset
     return scores
 
 
-def _discriminant(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:
-    """Direction and offset of the linear discriminant that maps the means to 0 and 1."""
-    mean = first.mean(axis=0, dtype=np.float64), second.mean(axis=0, dtype=np.float64)
-    residual = np.vstack((first - mean[0], second - mean[1]))
-    n_cells, n_dims = residual.shape
+def _discriminant(numbers: np.ndarray, sums: np.ndarray, products: np.ndarray) -> tuple[np.ndarray, float]:
+    """Direction and offset of the linear discriminant that maps the means of two sets of cells to 0 and 1.
+
+    Parameters
+    ----------
+    numbers, sums
+        Number and sum of the cells of each set, ``(2,)`` and ``(2, n_dims)``.
+    products
+        Sum of the outer products of all cells, ``(n_dims, n_dims)``.
+    """
+    means = sums / numbers[:, None]
+    scatter = products - sums.T @ means
+    n_cells, n_dims = numbers.sum(), len(scatter)
     shrinkage = n_dims / (n_dims + n_cells)
-    covariance = (1 - shrinkage) * (residual.T @ residual) / max(n_cells - 2, 1) + shrinkage * np.eye(n_dims)
-    direction = np.linalg.solve(covariance, mean[1] - mean[0])
-    length = max(float((mean[1] - mean[0]) @ direction), 1e-12)
-    return direction / length, float(mean[0] @ direction) / length
+    covariance = (1 - shrinkage) * scatter / max(n_cells - 2, 1) + shrinkage * np.eye(n_dims)
+    difference = means[1] - means[0]
+    direction = np.linalg.solve(covariance, difference)
+    length = max(float(difference @ direction), 1e-12)
+    return direction / length, float(means[0] @ direction) / length
 
 
 def dip_p_value(first: np.ndarray, second: np.ndarray) -> float:

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
+from scipy import linalg
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from scclu.data.matrix import Matrix, blocks, consecutive_rows
+from scclu.data.disk import consecutive_rows
+from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import batch_tensor
 
+# columns of a covariance matrix, 128 MB
+MOST_COVARIANCES = 4_000
 # dense values that are kept between the passes of a projection's fit, 160 MB
 _KEPT_VALUES = 20_000 * 2_000
 
@@ -126,9 +130,44 @@ def principal_axes(
             scores = block @ axes.astype(np.float32) - (mean @ axes).astype(np.float32)
             product += block.T @ scores - np.outer(mean, scores.sum(axis=0, dtype=np.float64))
         axes, sizes, _ = np.linalg.svd(product, full_matrices=False)
-    # after the last pass the left singular vectors are the axes, in order of variance; their signs depend on rounding
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(width)])
-    return mean.astype(np.float32), axes[:, :n_components].astype(np.float32)
+    # after the last pass the left singular vectors are the axes, in order of variance
+    return mean.astype(np.float32), _with_signs(axes[:, :n_components]).astype(np.float32)
+
+
+def covariance_axes(
+    blocks: Iterable[np.ndarray], n_features: int, n_components: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading principal axes by the covariance matrix, which takes one pass over many rows.
+
+    Parameters
+    ----------
+    blocks
+        Dense blocks of rows, ``(n_rows, n_features)`` float32, with means near zero.
+    n_features
+        Number of columns, at most :data:`MOST_COVARIANCES`.
+    n_components
+        Number of axes.
+
+    Returns
+    -------
+    Mean and axes as of :func:`principal_axes`, and the variances along the axes, ``(n_components,)``.
+    """
+    total, products, n_rows = np.zeros(n_features), np.zeros((n_features, n_features)), 0
+    for block in blocks:
+        total += block.sum(axis=0, dtype=np.float64)
+        products += block.T @ block
+        n_rows += len(block)
+    mean = total / n_rows
+    products /= n_rows
+    products -= np.outer(mean, mean)
+    last = n_features - n_components, n_features - 1
+    variances, axes = linalg.eigh(products, subset_by_index=last, overwrite_a=True)
+    return mean.astype(np.float32), _with_signs(axes[:, ::-1]).astype(np.float32), variances[::-1]
+
+
+def _with_signs(axes: np.ndarray) -> np.ndarray:
+    """Axes whose largest loading is positive; the signs that a decomposition gives depend on rounding."""
+    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
 
 
 class FeatureProjection(nn.Module):

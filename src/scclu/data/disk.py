@@ -80,7 +80,7 @@ class DiskMatrix:
         place = np.argsort(self.order)
         for start in range(0, self.shape[0], self.block_rows):
             rows = slice(start, min(start + self.block_rows, self.shape[0]))
-            yield place[rows], self.prepare(load(self.values[rows]))
+            yield place[rows], self.prepare(load(consecutive_rows(self.values, rows)))
 
     def reordered(self, order: np.ndarray) -> DiskMatrix:
         """Return the same rows in another order."""
@@ -90,6 +90,16 @@ class DiskMatrix:
         """Return the same rows with a further row-wise transform to `n_features` columns."""
         prepare = self.prepare
         return replace(self, prepare=lambda block: transform(prepare(block)), shape=(self.shape[0], n_features))
+
+
+def consecutive_rows(matrix: Any, rows: slice) -> Any:
+    """Consecutive rows of a matrix; those of a CSR matrix in memory share its arrays, which indexing would copy."""
+    if not isinstance(matrix, sparse.csr_matrix):
+        return matrix[rows]
+    start, stop, _ = rows.indices(matrix.shape[0])
+    first, last = matrix.indptr[start], matrix.indptr[stop]
+    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first
+    return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
 
 
 def load(values: Any) -> Any:

@@ -16,7 +16,7 @@ from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from scipy import sparse
 
 from scclu._checks import check_adata, listed
-from scclu.data.disk import DiskMatrix, is_on_disk, load
+from scclu.data.disk import DiskMatrix, consecutive_rows, is_on_disk, load
 
 # Number of values in a dense float32 block of rows (128 MB).
 _BLOCK_VALUES = 32 * 2**20
@@ -211,16 +211,6 @@ def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
     else:
         for rows in row_blocks(matrix):
             yield rows, consecutive_rows(matrix, rows)
-
-
-def consecutive_rows(matrix: Matrix, rows: slice) -> Any:
-    """Consecutive rows of a matrix; those of a CSR matrix in memory share its arrays, which indexing would copy."""
-    if not isinstance(matrix, sparse.csr_matrix):
-        return matrix[rows]
-    start, stop, _ = rows.indices(matrix.shape[0])
-    first, last = matrix.indptr[start], matrix.indptr[stop]
-    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first
-    return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
 
 
 def first_rows(matrix: Matrix, n_rows: int) -> Matrix:

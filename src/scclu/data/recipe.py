@@ -253,7 +253,7 @@ def _log(matrix: Any, target_sum: float, excluded: np.ndarray, columns: np.ndarr
         return matrix
     factor = (target_sum / np.where(library > 0, library, 1.0)).astype(np.float32)
     if sparse.issparse(matrix):
-        logged = matrix.copy()
-        logged.data = np.log1p(logged.data * np.repeat(factor, np.diff(matrix.indptr)))
-        return logged
+        values = matrix.data * np.repeat(factor, np.diff(matrix.indptr))
+        np.log1p(values, out=values)
+        return sparse.csr_matrix((values, matrix.indices, matrix.indptr), shape=matrix.shape)
     return np.log1p(matrix * factor[:, None])

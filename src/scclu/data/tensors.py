@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from scclu.data.matrix import Matrix, blocks, consecutive_rows
+from scclu.data.disk import consecutive_rows
+from scclu.data.matrix import Matrix, blocks
 
 
 def batch_tensor(matrix: Matrix, rows: np.ndarray | slice) -> torch.Tensor:

@@ -60,7 +60,9 @@ def nearest_in_lists(reference: np.ndarray, query: np.ndarray, n_neighbors: int,
         order, queries = (np.argsort(each, kind="stable").astype(np.int32) for each in (of_reference, of_query))
         ends, query_ends = (np.cumsum(np.bincount(each, minlength=n_lists)) for each in (of_reference, of_query))
         sizes, lists = np.diff(ends, prepend=0), reference[order]
-        list_norms = np.square(lists).sum(axis=1) / 2
+        # half the squared distance without the norm of the query is one product: x'x / 2 - q'x
+        lists = np.column_stack((-lists, np.square(lists).sum(axis=1) / 2))
+        query = np.column_stack((query, np.ones(len(query), dtype=np.float32)))
         found = np.empty((len(query), n_neighbors), dtype=np.int32)
 
         def search(number: int) -> None:
@@ -71,12 +73,10 @@ def nearest_in_lists(reference: np.ndarray, query: np.ndarray, n_neighbors: int,
             enough = int(np.searchsorted(np.cumsum(sizes[near]), n_neighbors)) + 1
             searched = [np.arange(ends[each] - sizes[each], ends[each]) for each in near[: max(_SEARCHED, enough)]]
             candidates = np.concatenate(searched)
-            points, norms, names = lists[candidates], list_norms[candidates], order[candidates]
+            points, names = lists[candidates], order[candidates]
             for part in np.array_split(asked, -(-len(asked) * len(candidates) // _BLOCK)):
                 if len(part):
-                    distance = query[part] @ points.T
-                    np.subtract(norms, distance, out=distance)
-                    found[part] = _lowest(distance, names, n_neighbors)
+                    found[part] = _lowest(query[part] @ points.T, names, n_neighbors)
 
         list(pool.map(search, range(n_lists)))
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scclu.data.components import fit_pca
+from scclu.data.components import covariance_axes, fit_pca
 
 
 class JointComponents(nn.Module):
@@ -49,7 +51,9 @@ class JointComponents(nn.Module):
     def _directions(self, hidden: torch.Tensor) -> torch.Tensor:
         return F.normalize(hidden - self.hidden_center, dim=1)
 
-    def fit(self, hidden: torch.Tensor, x: torch.Tensor, random_state: int) -> None:
+    def fit(
+        self, hidden: torch.Tensor, x: torch.Tensor, random_state: int, more: Iterable[np.ndarray] | None = None
+    ) -> None:
         """Find the components.
 
         Parameters
@@ -60,16 +64,26 @@ class JointComponents(nn.Module):
             Its input, ``(n_cells, n_input)``.
         random_state
             Random seed passed to the solver.
+        more
+            Blocks of the input of more cells, which the components of the input are then found from.
         """
         self.hidden_center.copy_(hidden.mean(0))
-        for values, mean, axes in (
-            (self._directions(hidden), self.hidden_mean, self.hidden_axes),
-            (x, self.input_mean, self.input_axes),
-        ):
-            found, scaled_axes = scaled_components(values.cpu().numpy(), axes.shape[1], random_state)
-            mean.copy_(torch.from_numpy(found))
-            weight = self.hidden_weight if axes is self.hidden_axes else 1.0
-            axes.zero_()[:, : scaled_axes.shape[1]].copy_(torch.from_numpy(weight * scaled_axes))
+        n_outputs, n_inputs = self.n_components
+        found = scaled_components(self._directions(hidden).cpu().numpy(), n_outputs, random_state)
+        self._set(self.hidden_mean, self.hidden_axes, *found, self.hidden_weight)
+        if more is None:
+            found = scaled_components(x.cpu().numpy(), n_inputs, random_state)
+        else:
+            mean, axes, variances = covariance_axes(more, x.shape[1], n_inputs)
+            found = mean, axes / np.sqrt(variances.sum(), dtype=np.float32)
+        self._set(self.input_mean, self.input_axes, *found, 1.0)
+
+    @staticmethod
+    def _set(
+        mean: torch.Tensor, axes: torch.Tensor, found_mean: np.ndarray, found_axes: np.ndarray, weight: float
+    ) -> None:
+        mean.copy_(torch.from_numpy(found_mean))
+        axes.zero_()[:, : found_axes.shape[1]].copy_(torch.from_numpy(weight * found_axes))
 
     def forward(self, hidden: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """``(n_cells, n_hidden)`` and ``(n_cells, n_input)`` to ``(n_cells, sum(self.n_components))``."""

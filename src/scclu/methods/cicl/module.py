@@ -138,10 +138,10 @@ class CICLModule(nn.Module):
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Z-score of log-normalised values, clipped and z-scored again, ``(n_cells, n_genes)``."""
         mean, scale, clipped_mean, clipped_scale = self.moments
-        x = (x - mean) / scale
+        x = (x - mean).div_(scale)
         if self.max_value is None:
             return x
-        return (x.clamp_(-self.max_value, self.max_value) - clipped_mean) / clipped_scale
+        return x.clamp_(-self.max_value, self.max_value).sub_(clipped_mean).div_(clipped_scale)
 
     def augment(self, x: torch.Tensor, share: Share | None = None) -> torch.Tensor:
         """Two augmented views of standardised cells, ``(2, n_cells, n_genes)``, different at every call.
@@ -158,11 +158,15 @@ class CICLModule(nn.Module):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """H of log-normalised cells (Eq. 7), ``(n_cells, n_hidden)`` float32."""
-        return self.encoder(self.standardise(x)[None])[0].float()
+        return self._encode(self.standardise(x))
+
+    def _encode(self, standardised: torch.Tensor) -> torch.Tensor:
+        return self.encoder(standardised[None])[0].float()
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """The embedding that is clustered: H, or components of H and of the input, ``(n_cells, n_embedding)``."""
-        return self.encode(x) if self.joint is None else self.joint(self.encode(x), self.standardise(x))
+        x = self.standardise(x)
+        return self._encode(x) if self.joint is None else self.joint(self._encode(x), x)
 
     def pseudo_labels(self, hidden: torch.Tensor) -> torch.Tensor:
         """Index of the centroid with the largest Student-t similarity, the nearest one (Eq. 8-9), ``(n_cells,)``."""
