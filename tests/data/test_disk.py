@@ -90,7 +90,7 @@ def test_statistics_equal_those_in_memory(pair):
 HELD = {
     "cluster.representations.FITTED_CELLS": 60,
     "methods.cicl.model._REFERENCE_CELLS": 60,
-    "methods.cicl.model._INPUT_CELLS": 60,
+    "methods.cicl.final._INPUT_CELLS": 60,
     "data.components._KEPT_VALUES": 60 * 60,
 }
 METHODS = {"cicl": QUICK, "scsiameseclu": QUICK_SIAMESE}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,8 @@ from scclu._checks import check_choice, check_number, check_training
 from scclu._process import known_warnings_ignored
 from scclu.cluster.head import LinearHead
 from scclu.cluster.kmeans import kmeans
-from scclu.data.components import MOST_COVARIANCES
-from scclu.data.matrix import Matrix, blocks, first_rows, reordered
-from scclu.data.tensors import batch_tensor, embed_cells
+from scclu.data.matrix import Matrix, reordered
+from scclu.data.tensors import embed_cells
 from scclu.methods._assignment import CentroidHead
 from scclu.methods._base import EMBEDDING_BATCH, ClusteringModel
 from scclu.methods._batches import corrected
@@ -30,6 +29,7 @@ from scclu.methods._snapshots import SnapshotRecorder
 from scclu.methods._trainer import fit
 from scclu.methods.cicl.batches import CellBatches
 from scclu.methods.cicl.encoder import Attention
+from scclu.methods.cicl.final import fit_components
 from scclu.methods.cicl.module import MODULE_SETTINGS, CICLModule
 from scclu.methods.cicl.plan import CentroidRefresh, CICLPlan
 from scclu.methods.cicl.settings import PRESETS, CICLSettings
@@ -38,9 +38,6 @@ logger = logging.getLogger(__name__)
 
 # cells that components and K-means are fitted to, if there are more
 _REFERENCE_CELLS = 20_000
-# cells that the components of the input are fitted to: z-scores of rarely expressed genes are noise, which fewer cells
-# do not average out
-_INPUT_CELLS = 100_000
 
 
 class CICL(ClusteringModel):
@@ -312,16 +309,7 @@ class CICL(ClusteringModel):
         if module.joint is not None:
             reference = self._matrix[:_REFERENCE_CELLS]
             hidden = torch.from_numpy(self._embed_with(module, module.encode, reference, batch_size))
-            x = module.standardise(batch_tensor(reference, slice(None)).to(module.device))
-            module.joint.fit(hidden.to(module.device), x, self._seed("components"), self._more_inputs(module))
-
-    def _more_inputs(self, module: CICLModule) -> Iterator[np.ndarray] | None:
-        """Input of more cells than the reference, by blocks, if there are more and not too many genes."""
-        n_cells, n_genes = self._matrix.shape
-        if n_cells <= _REFERENCE_CELLS or n_genes > MOST_COVARIANCES:
-            return None
-        parts = (part for _, part in blocks(first_rows(self._matrix, _INPUT_CELLS)))
-        return (module.standardise(batch_tensor(part, slice(None)).to(module.device)).cpu().numpy() for part in parts)
+            fit_components(module, self._matrix, hidden, self._seed("components"))
 
     def _head(self, embedding: np.ndarray, module: CICLModule) -> LinearHead | CentroidHead:
         """Head of the final clusters of an embedding, in the order of training."""
