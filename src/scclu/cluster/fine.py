@@ -12,7 +12,7 @@ from scclu.cluster.leiden import leiden_communities
 
 # cells per fine cluster that are enough to estimate its mean
 _CELLS = 4
-# cells from which on cells are put next to their neighbours first
+# cells from which on Leiden is made faster
 _MANY = 30_000
 
 
@@ -37,9 +37,12 @@ def fine_clusters(graph: sparse.csr_matrix, n_least: int = 1, *, random_state: i
     Labels ``(n_cells,)`` int; 0 is the largest community.
     """
     n_cells = graph.shape[0]
+    many = n_cells > _MANY
     # Leiden then reads the memory in places that are near each other, and takes a third less time
-    order = reverse_cuthill_mckee(graph, symmetric_mode=True) if n_cells > _MANY else None
-    communities = partial(leiden_communities, graph, random_state=random_state, order=order)
+    order = reverse_cuthill_mckee(graph, symmetric_mode=True) if many else None
+    # the second iteration takes a third of the time, and improves communities that are merged anyway
+    n_iterations = 1 if many else 2
+    communities = partial(leiden_communities, graph, random_state=random_state, order=order, n_iterations=n_iterations)
     resolution = max(10.0, np.sqrt(n_cells) / 4)
     labels = communities(resolution=resolution)
     while labels.max() >= n_cells / _CELLS and resolution > 1:

@@ -45,12 +45,17 @@ def neighbor_graph(embedding: np.ndarray, *, n_neighbors: int = 15, random_state
 
 @one_at_a_time
 def leiden_communities(
-    graph: sparse.csr_matrix, *, resolution: float = 1.0, random_state: int = 0, order: np.ndarray | None = None
+    graph: sparse.csr_matrix,
+    *,
+    resolution: float = 1.0,
+    random_state: int = 0,
+    order: np.ndarray | None = None,
+    n_iterations: int = 2,
 ) -> np.ndarray:
-    """Leiden communities by two iterations of igraph's implementation.
+    """Leiden communities by igraph's implementation.
 
-    The result is that of :func:`scanpy.tl.leiden` from version 1.11.4, which hands over each edge twice, once in each
-    direction, and as Python objects; earlier versions draw other random numbers.
+    With two iterations and no order, the result is that of :func:`scanpy.tl.leiden` from version 1.11.4, which hands
+    over each edge twice, once in each direction, and as Python objects; earlier versions draw other random numbers.
 
     Parameters
     ----------
@@ -62,6 +67,8 @@ def leiden_communities(
         Seed.
     order
         Order of the cells in memory, ``(n_cells,)``; ``None`` is that of the graph. It changes the random choices.
+    n_iterations
+        Number of iterations.
 
     Returns
     -------
@@ -78,7 +85,9 @@ def leiden_communities(
     igraph.set_random_number_generator(_NumpyRandom(random_state))
     try:
         with interrupt_deferred():
-            found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=2)
+            found = network.community_leiden(
+                "modularity", weights=weights, resolution=resolution, n_iterations=n_iterations
+            )
     finally:
         igraph.set_random_number_generator(random)
     return np.array(found.membership)[np.argsort(order)]

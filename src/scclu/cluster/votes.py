@@ -30,8 +30,9 @@ def partition_votes(spaces: Sequence[np.ndarray], fine: np.ndarray, *, random_st
 
     In each space, Gaussian mixtures with a shared covariance and Ward's clustering in the whitened space partition the
     fine clusters into 3, 4, 6, 8, ... clusters, up to half the number of fine clusters, so that the votes cover all
-    scales; mixtures stop growing where most of their components have no cells. Both methods weight a fine cluster by
-    its number of cells and account for the variance within it; time does not depend on the number of cells otherwise.
+    scales; a mixture most of whose components have no cells stands for those with more. Both methods weight a fine
+    cluster by its number of cells and account for the variance within it; time does not depend on the number of cells
+    otherwise.
 
     Parameters
     ----------
@@ -65,13 +66,12 @@ def _votes_of_space(
     centered = points - points.mean(axis=0)
     means = cluster_means(centered, fine)
     scatter = np.asarray(centered.T @ centered, dtype=np.float64)
-    most = numbers[-1]
+    full = True
     for number, seed in zip(numbers, seeds, strict=True):
-        votes.append(mixture_of_means(means, sizes, scatter, min(number, most), seed))
         # where there are many more components than kinds of cells, most lie on others and have no cells: with more of
         # them, the mixture would be of the same kinds
-        if number > _SPARE * len(np.unique(votes[-1])):
-            most = min(most, number)
+        votes.append(mixture_of_means(means, sizes, scatter, number, seed) if full else votes[-1])
+        full = full and number <= _SPARE * len(np.unique(votes[-1]))
     return np.array(votes, dtype=np.int32).reshape(-1, len(sizes))
 
 
