@@ -56,7 +56,7 @@ def test_few_fine_clusters():
         assert distance.shape == (n_fine, n_fine) and np.isfinite(distance).all()
 
 
-def test_mixtures_stop_growing_where_their_components_have_no_cells(monkeypatch):
+def test_mixture_without_cells_in_most_components_stands_for_larger_ones(monkeypatch):
     rng = np.random.default_rng(0)
     fine = np.repeat(np.arange(200), 10)
     cells = (rng.standard_normal((2000, 4)) + 20 * np.eye(4)[np.arange(200) % 4][fine]).astype(np.float32)
@@ -68,5 +68,8 @@ def test_mixtures_stop_growing_where_their_components_have_no_cells(monkeypatch)
 
     monkeypatch.setattr("scclu.cluster.votes.mixture_of_means", mixture)
     votes = partition_votes([cells], fine, random_state=0)
-    assert len(votes) == 2 * len(numbers) and max(len(set(vote)) for vote in votes) > max(numbers)
-    assert numbers[-1] == numbers[-2] < 100
+    by_ward, by_mixtures = np.split(votes, 2)
+    last = len(numbers) - 1
+    assert [len(set(vote)) for vote in by_ward[::-1]][: last + 1] == numbers
+    assert numbers[last] > 4 * len(set(by_mixtures[last])) and len(by_mixtures) > len(numbers)
+    assert (by_mixtures[last:] == by_mixtures[last]).all()

@@ -64,7 +64,8 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
     n_top_genes
         Number of highly variable genes; all genes are used if there are fewer. Default 2000; paper 2000.
     n_components
-        Number of principal components: features of a cell and space of the neighbour search. Default 30; paper 100.
+        Number of principal components: features of a cell, which are part of the embedding with
+        ``cluster_method="tree"``, and space of the neighbour search. Default 30; paper 100.
     n_neighbors
         Number of neighbours by Pearson correlation, at most a third of the cells. Default 7; paper 15.
     n_latent
