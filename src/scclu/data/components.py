@@ -15,8 +15,8 @@ from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Recipe
 from scclu.data.tensors import batch_tensor
 
-# columns of a covariance matrix, 128 MB
-MOST_COVARIANCES = 4_000
+# columns of the largest covariance matrix, 128 MB
+MOST_COLUMNS = 4_000
 # dense values that are kept between the passes of a projection's fit, 160 MB
 _KEPT_VALUES = 20_000 * 2_000
 
@@ -144,7 +144,7 @@ def covariance_axes(
     blocks
         Dense blocks of rows, ``(n_rows, n_features)`` float32, with means near zero.
     n_features
-        Number of columns, at most :data:`MOST_COVARIANCES`.
+        Number of columns, at most :data:`MOST_COLUMNS`.
     n_components
         Number of axes.
 

@@ -51,9 +51,7 @@ class JointComponents(nn.Module):
     def _directions(self, hidden: torch.Tensor) -> torch.Tensor:
         return F.normalize(hidden - self.hidden_center, dim=1)
 
-    def fit(
-        self, hidden: torch.Tensor, x: torch.Tensor, random_state: int, more: Iterable[np.ndarray] | None = None
-    ) -> None:
+    def fit(self, hidden: torch.Tensor, x: torch.Tensor | Iterable[np.ndarray], random_state: int) -> None:
         """Find the components.
 
         Parameters
@@ -61,21 +59,19 @@ class JointComponents(nn.Module):
         hidden
             The network's output, ``(n_cells, n_hidden)``.
         x
-            Its input, ``(n_cells, n_input)``.
+            Its input, ``(n_cells, n_input)``, or blocks of the input of more cells ``(n_rows, n_input)`` float32.
         random_state
             Random seed passed to the solver.
-        more
-            Blocks of the input of more cells, which the components of the input are then found from.
         """
         self.hidden_center.copy_(hidden.mean(0))
         n_outputs, n_inputs = self.n_components
         found = scaled_components(self._directions(hidden).cpu().numpy(), n_outputs, random_state)
         self._set(self.hidden_mean, self.hidden_axes, *found, self.hidden_weight)
-        if more is None:
+        if isinstance(x, torch.Tensor):
             found = scaled_components(x.cpu().numpy(), n_inputs, random_state)
         else:
-            mean, axes, variances = covariance_axes(more, x.shape[1], n_inputs)
-            found = mean, axes / np.sqrt(variances.sum(), dtype=np.float32)
+            mean, axes, variances = covariance_axes(x, len(self.input_mean), n_inputs)
+            found = mean, _scaled(axes, variances.sum())
         self._set(self.input_mean, self.input_axes, *found, 1.0)
 
     @staticmethod
@@ -106,6 +102,9 @@ def scaled_components(values: np.ndarray, n_components: int, random_state: int) 
     """
     pca = fit_pca(values, n_components, random_state, svd_solver="randomized")
     projected = pca.transform(values)
-    spread = float(np.sqrt((projected**2).sum(1).mean()))
-    axes = pca.components_.T / (spread if spread > 1e-12 else 1.0)
-    return pca.mean_.astype(np.float32), axes.astype(np.float32)
+    return pca.mean_.astype(np.float32), _scaled(pca.components_.T, (projected**2).sum(1).mean())
+
+
+def _scaled(axes: np.ndarray, variance: float) -> np.ndarray:
+    """Axes along which cells with this variance have one of 1; cells that are all equal are left as they are."""
+    return (axes / (np.sqrt(variance) if variance > 1e-24 else 1.0)).astype(np.float32)

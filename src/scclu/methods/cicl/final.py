@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from scclu.data.components import MOST_COVARIANCES
+from scclu.data.components import MOST_COLUMNS
 from scclu.data.matrix import Matrix, blocks, first_rows
 from scclu.data.tensors import batch_tensor
 from scclu.methods.cicl.module import CICLModule
@@ -36,7 +36,9 @@ def fit_components(module: CICLModule, matrix: Matrix, hidden: torch.Tensor, ran
     def standardised(cells: Matrix) -> torch.Tensor:
         return module.standardise(batch_tensor(cells, slice(None)).to(module.device))
 
-    more: Iterator[np.ndarray] | None = None
-    if matrix.shape[0] > len(hidden) and matrix.shape[1] <= MOST_COVARIANCES:
-        more = (standardised(part).cpu().numpy() for _, part in blocks(first_rows(matrix, _INPUT_CELLS)))
-    module.joint.fit(hidden.to(module.device), standardised(matrix[: len(hidden)]), random_state, more)
+    x: torch.Tensor | Iterator[np.ndarray]
+    if matrix.shape[0] > len(hidden) and matrix.shape[1] <= MOST_COLUMNS:
+        x = (standardised(part).cpu().numpy() for _, part in blocks(first_rows(matrix, _INPUT_CELLS)))
+    else:
+        x = standardised(matrix[: len(hidden)])
+    module.joint.fit(hidden.to(module.device), x, random_state)
