@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from sklearn.decomposition import PCA
 
 from scclu.methods._components import JointComponents
 
 
-def test_blocks_are_scaled_principal_components():
+@pytest.mark.parametrize("n_parts", [None, 4])
+def test_blocks_are_scaled_principal_components(n_parts):
     torch.manual_seed(0)
     hidden, x = torch.randn(200, 12), torch.randn(200, 30) * torch.linspace(5, 0.1, 30)
     joint = JointComponents(12, 30, 5, hidden_weight=0.5)
-    joint.fit(hidden, x, random_state=0)
+    joint.fit(hidden, x if n_parts is None else np.split(x.numpy(), n_parts), random_state=0)
     both = joint(hidden, x)
     assert both.shape == (200, 10)
     for block, expected_norm in zip(both.split(5, dim=1), (0.25, 1.0), strict=True):
@@ -26,3 +28,11 @@ def test_fewer_cells_than_components():
     assert joint.n_components == (8, 4)
     joint.fit(torch.randn(3, 8), torch.randn(3, 4), random_state=0)
     assert torch.isfinite(joint(torch.randn(5, 8), torch.randn(5, 4))).all()
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_equal_cells(blocks):
+    joint = JointComponents(8, 4, 20, hidden_weight=1.0)
+    x = torch.ones(50, 4)
+    joint.fit(torch.randn(50, 8), [x.numpy()] if blocks else x, random_state=0)
+    torch.testing.assert_close(joint(torch.randn(50, 8), x)[:, 8:], torch.zeros(50, 4))

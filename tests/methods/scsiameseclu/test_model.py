@@ -40,6 +40,21 @@ def test_history_by_phase(trained):
 CHANGED = "joint_changed_cells"
 
 
+def test_embedding_holds_the_features_beside_the_fused_embedding(adata, trained):
+    assert trained.get_latent_representation().shape == (adata.n_obs, trained.settings.n_latent)
+    model = make(adata, cluster_method="tree", n_components=10, n_latent=5)
+    model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+    fused, features = np.split(model.get_latent_representation(), [5], axis=1)
+    assert features.shape == (adata.n_obs, 10)
+    for part in (fused, features):
+        assert (part**2).sum(axis=1).mean() == pytest.approx(1, rel=1e-4)
+    projection = model.module.projection
+    expected = projection.temper(model._reference.components)[np.argsort(model._order)].numpy()
+    # distances are those of the features, up to the scale
+    ratio = np.linalg.norm(features[1:] - features[:-1], axis=1) / np.linalg.norm(expected[1:] - expected[:-1], axis=1)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+
+
 def test_each_phase_has_a_progress_bar_on_stderr(adata, capsys):
     make(adata).train(max_epochs=1, accelerator="cpu")
     out, err = capsys.readouterr()
