@@ -79,7 +79,13 @@ def agreement(cls, seed, **arguments):
     ("cls", "arguments", "gain"),
     [
         (CICL, {"n_components": 0, "n_hidden": 64, "cluster_method": "kmeans"}, 0.3),
-        pytest.param(ScSiameseClu, {"cluster_method": "assignment"}, 0.01, marks=pytest.mark.slow),
+        # where the embedding is the fused one alone, it must keep what the reconstruction keeps
+        pytest.param(
+            ScSiameseClu,
+            {"cluster_method": "assignment", "n_components": 15, "reconstruction_weight": 1.0},
+            0.01,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_trained_networks_cluster_better_than_untrained_ones(cls, arguments, gain, request):
