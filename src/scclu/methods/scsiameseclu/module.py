@@ -152,7 +152,7 @@ class ScSiameseCluModule(nn.Module):
         self.joint: JointComponents | None = None
         if linear_head:
             self.joint = JointComponents(n_latent, n_features, max(n_latent, n_features), hidden_weight=1.0)
-            self.head = LinearHead(n_clusters, self.n_embedding)
+            self.head = LinearHead(n_clusters, n_latent + n_features)
         else:
             self.head = CentroidHead(n_clusters, n_latent, self.dof)
         self.noise_scale = noise_scale
@@ -175,11 +175,6 @@ class ScSiameseCluModule(nn.Module):
 
     def on_load(self, model: object, **_: object) -> None:
         """Do nothing; scvi-tools' loader calls this method."""
-
-    @property
-    def n_embedding(self) -> int:
-        """Number of dimensions of the embedding that is clustered."""
-        return self.trained_centroids.shape[1] if self.joint is None else sum(self.joint.n_components)
 
     @property
     def gene_autoencoders(self) -> list[GeneAutoencoder]:
