@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from scclu.data.components import FeatureProjection, fit_projection, make_projection
+from scclu.data.components import MOST_COLUMNS, Covariance, FeatureProjection, fit_projection, make_projection
 from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Kind, Recipe
-from scclu.data.tensors import embed_cells
+from scclu.data.tensors import batch_tensor, embed_cells
 
 logger = logging.getLogger(__name__)
 
-# cells that the principal axes are fitted to, if there are more
-FITTED_CELLS = 20_000
+# cells that genes are chosen on, if there are more
+CHOICE_CELLS = 20_000
 _N_COMPONENTS = 30
-# and of more cells than axes are fitted to: differences between rare types lie in components that few cells show
+# components of more cells, and the cells whose principal axes these are: what distinguishes rare types lies in
+# components of which few cells give the axes only roughly
 _MORE_COMPONENTS = 50
+_FITTED_CELLS = 100_000
 # exponent by which the norm of a cell's components is reduced
 _NORM_POWER = 0.5
 # cells that are projected at a time, few enough for the processor's cache
@@ -33,6 +36,13 @@ class _InputRecipe(NamedTuple):
     max_value: float
 
 
+class _Fitted(NamedTuple):
+    """Preprocessing and principal axes of a representation."""
+
+    recipe: Recipe
+    projection: FeatureProjection
+
+
 # Neither is right for all data: the first keeps rare outlying genes, which mark some cell types; the second keeps cells
 # comparable that are dominated by the transcripts of one gene or differ in sequencing depth.
 _PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0)
@@ -44,8 +54,8 @@ def input_representations(
 ) -> tuple[np.ndarray, ...]:
     """Principal components of the cells after two kinds of preprocessing.
 
-    There are 30 components, and 50 of more than 20,000 cells. Genes and axes are chosen on at most 20,000 cells, the
-    first ones, and all cells are projected.
+    There are 30 components. Of more than 20,000 cells there are 50; genes are then chosen on the first 20,000 cells,
+    and axes are fitted to the first 100,000.
 
     Parameters
     ----------
@@ -62,34 +72,48 @@ def input_representations(
     -------
     Arrays ``(n_cells, n_components)`` float32.
     """
-    if matrix.shape[0] > FITTED_CELLS:
-        logger.info("Genes and principal axes of the tree are chosen on a random sample of %d cells.", FITTED_CELLS)
     kinds = (_PLAIN,) if is_representation or kind == "scaled" else (_PLAIN, _CAPPED)
-    first, n_cells = matrix[:FITTED_CELLS], matrix.shape[0]
-    n_components = _N_COMPONENTS if n_cells <= FITTED_CELLS else _MORE_COMPONENTS
-    fitted = [_fitted(first, names, source, how, kind, is_representation, n_components, random_state) for how in kinds]
-    if n_cells > FITTED_CELLS:
-        fitted = [(recipe, projection, torch.empty(n_cells, projection.n_features)) for recipe, projection, _ in fitted]
-        for rows, block in blocks(matrix):  # one pass for all representations
-            for recipe, projection, components in fitted:
-                values = recipe.transform(block, names, source)
-                found = embed_cells(projection.components, values, components.device, _BATCH)
-                components[rows] = torch.from_numpy(found)
-    return tuple(projection.temper(components).numpy() for _, projection, components in fitted)
+    first, many = matrix[:CHOICE_CELLS], matrix.shape[0] > CHOICE_CELLS
+    fitted, components = [], []
+    for how in kinds:
+        settings = {**how.recipe, "kind": kind, "is_representation": is_representation}
+        recipe, values = Recipe.fit(first, names, source, **settings)
+        most = min(values.shape[0] - 1, values.shape[1])
+        n_components = max(1, min(_MORE_COMPONENTS if many else _N_COMPONENTS, most))
+        projection = make_projection(recipe, n_components, how.max_value, _NORM_POWER)
+        fitted.append(_Fitted(recipe, projection))
+        if not many or values.shape[1] > MOST_COLUMNS:
+            components.append(fit_projection(projection, values, random_state))
+    if many:
+        used = CHOICE_CELLS if components else min(matrix.shape[0], _FITTED_CELLS)
+        logger.info(
+            "Genes of the tree are those of a random sample of %d cells, and principal axes of %d.", CHOICE_CELLS, used
+        )
+        if not components:
+            _fit_axes(fitted, matrix, names, source)
+        components = _project(fitted, matrix, names, source)
+    return tuple(one.projection.temper(found).numpy() for one, found in zip(fitted, components, strict=True))
 
 
-def _fitted(
-    matrix: Matrix,
-    names: np.ndarray,
-    source: str,
-    how: _InputRecipe,
-    kind: Kind,
-    is_representation: bool,
-    n_components: int,
-    random_state: int,
-) -> tuple[Recipe, FeatureProjection, torch.Tensor]:
-    """Recipe and projection that are fitted to cells, and the principal components of these cells."""
-    recipe, values = Recipe.fit(matrix, names, source, **how.recipe, kind=kind, is_representation=is_representation)
-    n_components = max(1, min(n_components, values.shape[0] - 1, values.shape[1]))
-    projection = make_projection(recipe, n_components, how.max_value, _NORM_POWER)
-    return recipe, projection, fit_projection(projection, values, random_state)
+def _fit_axes(fitted: Sequence[_Fitted], matrix: Matrix, names: np.ndarray, source: str) -> None:
+    """Fit principal axes to the first cells, in one pass for all representations."""
+    covariances = [Covariance(len(one.projection.mean)) for one in fitted]
+    for _, block in blocks(matrix, _FITTED_CELLS):
+        for one, covariance in zip(fitted, covariances, strict=True):
+            values = batch_tensor(one.recipe.transform(block, names, source), slice(None))
+            covariance.add(one.projection.standardise(values).numpy())
+    for one, covariance in zip(fitted, covariances, strict=True):
+        mean, axes, _ = covariance.axes(one.projection.n_features)
+        one.projection.set_axes(mean, axes)
+
+
+def _project(fitted: Sequence[_Fitted], matrix: Matrix, names: np.ndarray, source: str) -> list[torch.Tensor]:
+    """Principal components of all cells, ``(n_cells, n_components)``, in one pass for all representations."""
+    components = [torch.empty(matrix.shape[0], one.projection.n_features) for one in fitted]
+    for rows, block in blocks(matrix):
+        for one, found in zip(fitted, components, strict=True):
+            values = one.recipe.transform(block, names, source)
+            found[rows] = torch.from_numpy(embed_cells(one.projection.components, values, found.device, _BATCH))
+    for one, found in zip(fitted, components, strict=True):
+        one.projection.fit_unit(found)
+    return components

@@ -46,16 +46,15 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
     def standardised() -> Iterator[np.ndarray]:
         return (projection.standardise(batch_tensor(block, slice(None))).numpy() for _, block in blocks(matrix))
 
-    # each pass makes the blocks anew, unless they fit in memory together
-    kept = list(standardised()) if few else None
-    mean, axes = principal_axes(
-        lambda: kept or standardised(),
-        matrix.shape[1],
-        projection.n_features,
-        random_state=random_state,
-    )
-    projection.axes.copy_(torch.from_numpy(axes))
-    projection.offset.copy_(torch.from_numpy(mean @ axes))
+    n_genes, n_components = matrix.shape[1], projection.n_features
+    if few:
+        kept = list(standardised())
+        mean, axes = principal_axes(lambda: kept, n_genes, n_components, random_state=random_state)
+    elif n_genes <= MOST_COLUMNS:  # one pass, as each makes the blocks anew
+        mean, axes, _ = Covariance.of(standardised(), n_genes).axes(n_components)
+    else:
+        mean, axes = principal_axes(standardised, n_genes, n_components, random_state=random_state)
+    projection.set_axes(mean, axes)
     components = project(projection, matrix)
     projection.fit_unit(components)
     return components
@@ -134,35 +133,41 @@ def principal_axes(
     return mean.astype(np.float32), _with_signs(axes[:, :n_components]).astype(np.float32)
 
 
-def covariance_axes(
-    blocks: Iterable[np.ndarray], n_features: int, n_components: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Leading principal axes by the covariance matrix, which takes one pass over many rows.
+class Covariance:
+    """Mean and covariance of rows that are added in blocks, for principal axes of many rows in one pass.
 
     Parameters
     ----------
-    blocks
-        Dense blocks of rows, ``(n_rows, n_features)`` float32, with means near zero.
     n_features
         Number of columns, at most :data:`MOST_COLUMNS`.
-    n_components
-        Number of axes.
-
-    Returns
-    -------
-    Mean and axes as of :func:`principal_axes`, and the variances along the axes, ``(n_components,)``.
     """
-    total, products, n_rows = np.zeros(n_features), np.zeros((n_features, n_features)), 0
-    for block in blocks:
-        total += block.sum(axis=0, dtype=np.float64)
-        products += block.T @ block
-        n_rows += len(block)
-    mean = total / n_rows
-    products /= n_rows
-    products -= np.outer(mean, mean)
-    last = n_features - n_components, n_features - 1
-    variances, axes = linalg.eigh(products, subset_by_index=last, overwrite_a=True)
-    return mean.astype(np.float32), _with_signs(axes[:, ::-1]).astype(np.float32), variances[::-1]
+
+    def __init__(self, n_features: int) -> None:
+        self._total = np.zeros(n_features)
+        self._products = np.zeros((n_features, n_features))
+        self._n_rows = 0
+
+    def add(self, block: np.ndarray) -> None:
+        """Add rows, ``(n_rows, n_features)`` float32, with means near zero."""
+        self._total += block.sum(axis=0, dtype=np.float64)
+        self._products += block.T @ block
+        self._n_rows += len(block)
+
+    def axes(self, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean and axes as of :func:`principal_axes`, and the variances along the axes, ``(n_components,)``."""
+        mean = self._total / self._n_rows
+        covariance = self._products / self._n_rows - np.outer(mean, mean)
+        last = len(mean) - n_components, len(mean) - 1
+        variances, axes = linalg.eigh(covariance, subset_by_index=last, overwrite_a=True)
+        return mean.astype(np.float32), _with_signs(axes[:, ::-1]).astype(np.float32), variances[::-1]
+
+    @classmethod
+    def of(cls, blocks: Iterable[np.ndarray], n_features: int) -> Covariance:
+        """Covariance of all rows of some blocks."""
+        covariance = cls(n_features)
+        for block in blocks:
+            covariance.add(block)
+        return covariance
 
 
 def _with_signs(axes: np.ndarray) -> np.ndarray:
@@ -224,6 +229,11 @@ class FeatureProjection(nn.Module):
         """Features of principal components, ``(n_cells, n_features)``."""
         norm = components.norm(dim=1, keepdim=True).clamp_min(1e-12)
         return components / norm**self.norm_power / self.unit
+
+    def set_axes(self, mean: np.ndarray, axes: np.ndarray) -> None:
+        """Set the principal axes ``(n_genes, n_features)`` of z-scores with this mean ``(n_genes,)``."""
+        self.axes.copy_(torch.from_numpy(axes))
+        self.offset.copy_(torch.from_numpy(mean @ axes))
 
     def fit_unit(self, components: Tensor) -> None:
         """Choose s so that the features of these cells have unit mean square."""

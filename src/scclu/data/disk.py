@@ -75,12 +75,16 @@ class DiskMatrix:
                 parts.append(load(self.values[first:last])[inside])
         return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
-    def blocks(self) -> Iterator[tuple[np.ndarray, Any]]:
-        """Iterate over all rows in the order on disk, as pairs of row positions and values."""
+    def blocks(self, n_rows: int | None = None) -> Iterator[tuple[np.ndarray, Any]]:
+        """Iterate over the first rows, or all, in the order on disk, as pairs of row positions and values."""
         place = np.argsort(self.order)
         for start in range(0, self.shape[0], self.block_rows):
             rows = slice(start, min(start + self.block_rows, self.shape[0]))
-            yield place[rows], self.prepare(load(consecutive_rows(self.values, rows)))
+            values, found = load(consecutive_rows(self.values, rows)), place[rows]
+            if n_rows is not None:
+                wanted = found < n_rows
+                values, found = values[wanted], found[wanted]
+            yield found, self.prepare(values)
 
     def reordered(self, order: np.ndarray) -> DiskMatrix:
         """Return the same rows in another order."""

@@ -204,12 +204,15 @@ def row_blocks(matrix: Matrix) -> Iterable[slice]:
         yield slice(start, min(start + step, matrix.shape[0]))
 
 
-def blocks(matrix: Matrix) -> Iterator[tuple[slice | np.ndarray, Any]]:
-    """Iterate over pairs of rows and their values in memory; a matrix on disk is read in the order of the file."""
+def blocks(matrix: Matrix, n_rows: int | None = None) -> Iterator[tuple[slice | np.ndarray, Any]]:
+    """Iterate over pairs of rows, the first ones or all, and their values in memory.
+
+    A matrix on disk is read once, in the order of the file.
+    """
     if isinstance(matrix, DiskMatrix):
-        yield from matrix.blocks()
+        yield from matrix.blocks(n_rows)
     else:
-        for rows in row_blocks(matrix):
+        for rows in row_blocks(matrix if n_rows is None else first_rows(matrix, n_rows)):
             yield rows, consecutive_rows(matrix, rows)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from scclu.data.components import MOST_COLUMNS
-from scclu.data.matrix import Matrix, blocks, first_rows
+from scclu.data.matrix import Matrix, blocks
 from scclu.data.tensors import batch_tensor
 from scclu.methods.cicl.module import CICLModule
 
@@ -38,7 +38,7 @@ def fit_components(module: CICLModule, matrix: Matrix, hidden: torch.Tensor, ran
 
     x: torch.Tensor | Iterator[np.ndarray]
     if matrix.shape[0] > len(hidden) and matrix.shape[1] <= MOST_COLUMNS:
-        x = (standardised(part).cpu().numpy() for _, part in blocks(first_rows(matrix, _INPUT_CELLS)))
+        x = (standardised(part).cpu().numpy() for _, part in blocks(matrix, _INPUT_CELLS))
     else:
         x = standardised(matrix[: len(hidden)])
     module.joint.fit(hidden.to(module.device), x, random_state)
