@@ -27,7 +27,7 @@ def counts():
 
 def test_axes_are_those_of_more_cells_than_genes_are_chosen_on(counts, monkeypatch):
     monkeypatch.setattr(representations, "CHOICE_CELLS", 100)
-    monkeypatch.setattr(representations, "_MORE_COMPONENTS", 2)
+    monkeypatch.setattr(representations, "default_components", lambda n_cells: 2)
     separation = []
     for fitted in (500, 100):
         monkeypatch.setattr(representations, "_FITTED_CELLS", fitted)
@@ -42,7 +42,7 @@ def test_axes_are_those_of_more_cells_than_genes_are_chosen_on(counts, monkeypat
 def test_scaled_values_of_many_genes(counts, monkeypatch):
     """Their covariance matrix would be too large: axes are fitted in passes over the cells that genes are chosen on."""
     monkeypatch.setattr(representations, "CHOICE_CELLS", 400)
-    monkeypatch.setattr(representations, "_MORE_COMPONENTS", 1)
+    monkeypatch.setattr(representations, "default_components", lambda n_cells: 1)
     scaled = (counts - counts.mean(axis=0)) / counts.std(axis=0)
     (expected,) = representations_of(scaled, "scaled")
     monkeypatch.setattr(representations, "MOST_COLUMNS", 100)

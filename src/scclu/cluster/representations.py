@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from scclu.data.components import MOST_COLUMNS, Covariance, FeatureProjection, fit_projection, make_projection
+from scclu.data.components import (
+    MOST_COLUMNS,
+    Covariance,
+    FeatureProjection,
+    default_components,
+    fit_projection,
+    make_projection,
+)
 from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Kind, Recipe
 from scclu.data.tensors import batch_tensor, embed_cells
@@ -18,10 +25,7 @@ logger = logging.getLogger(__name__)
 
 # cells that genes are chosen on, if there are more
 CHOICE_CELLS = 20_000
-_N_COMPONENTS = 30
-# components of more cells, and the cells whose principal axes these are: what distinguishes rare types lies in
-# components of which few cells give the axes only roughly
-_MORE_COMPONENTS = 50
+# and cells that principal axes are then fitted to: fewer give those that distinguish rare types only roughly
 _FITTED_CELLS = 100_000
 # exponent by which the norm of a cell's components is reduced
 _NORM_POWER = 0.5
@@ -54,8 +58,8 @@ def input_representations(
 ) -> tuple[np.ndarray, ...]:
     """Principal components of the cells after two kinds of preprocessing.
 
-    There are 30 components. Of more than 20,000 cells there are 50; genes are then chosen on the first 20,000 cells,
-    and axes are fitted to the first 100,000.
+    There are 30 components, and 50 of more than 20,000 cells. Genes are chosen on the first 20,000 cells, and axes are
+    fitted to the first 100,000.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ def input_representations(
         settings = {**how.recipe, "kind": kind, "is_representation": is_representation}
         recipe, values = Recipe.fit(first, names, source, **settings)
         most = min(values.shape[0] - 1, values.shape[1])
-        n_components = max(1, min(_MORE_COMPONENTS if many else _N_COMPONENTS, most))
+        n_components = max(1, min(default_components(matrix.shape[0]), most))
         projection = make_projection(recipe, n_components, how.max_value, _NORM_POWER)
         fitted.append(_Fitted(recipe, projection))
         if not many or values.shape[1] > MOST_COLUMNS:

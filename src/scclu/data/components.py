@@ -21,6 +21,14 @@ MOST_COLUMNS = 4_000
 _KEPT_VALUES = 20_000 * 2_000
 
 
+def default_components(n_cells: int) -> int:
+    """Number of principal components that describe cells: 30, or 50 of more than 20,000 cells.
+
+    What distinguishes rare types lies in later components, which are noise unless there are many cells.
+    """
+    return 30 if n_cells <= 20_000 else 50
+
+
 def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
     """Create a projection, not fitted yet, of the values that `recipe` returns; scaled values are not clipped."""
     return FeatureProjection(

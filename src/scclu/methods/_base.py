@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from scclu.cluster.core import tree_clusters
 from scclu.cluster.head import LinearHead, head_of_cut
 from scclu.cluster.representations import input_representations
 from scclu.cluster.tree import MergeTree
+from scclu.data.components import default_components
 from scclu.data.matrix import Matrix, canonical_order, read_matrix, reordered, select_matrix
 from scclu.data.recipe import Recipe
 from scclu.methods._assignment import CentroidHead
@@ -101,6 +102,12 @@ class ClusteringModel(BatchMixin, DescriptionMixin, SaveMixin, BaseModelClass):
             n_clusters = int(self._found.labels.max()) + 1
             logger.info("%s (alpha=%g).", described(n_clusters), self.settings.alpha)
         self.n_clusters = int(n_clusters)
+
+    def _choose_n_components(self, arguments: dict[str, Any]) -> None:
+        """Set what the default preset has for this number of cells, in the arguments of the constructor as well."""
+        if self._matrix is not None and arguments["preset"] == "default" and arguments["n_components"] is None:
+            arguments["n_components"] = default_components(self._matrix.shape[0])
+            self.settings = replace(self.settings, n_components=arguments["n_components"])
 
     @classmethod
     def setup_anndata(

@@ -80,7 +80,7 @@ class CICL(ClusteringModel):
         more), ``"minibatch"`` the cells of each minibatch. Default ``"epoch"``; paper ``"minibatch"``.
     n_components
         The embedding consists of this number of principal components of the encoder's output and as many of its input;
-        0 uses the encoder's output H itself. Default 30; paper 0.
+        0 uses the encoder's output H itself. Default 30; paper 0. For more than 20,000 cells, the default is 50.
     cluster_method
         Final clustering: ``"tree"``, a tree of tested merges (:doc:`/clustering`), or ``"kmeans"``. Default ``"tree"``;
         paper ``"kmeans"``.
@@ -155,6 +155,7 @@ class CICL(ClusteringModel):
             random_state=random_state,
             registry=registry,
         )
+        self._choose_n_components(arguments)
         self.init_params_ = init_params(self, arguments)
         if adata is not None:
             self.module = self._new_module()

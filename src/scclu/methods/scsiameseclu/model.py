@@ -65,7 +65,8 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
         Number of highly variable genes; all genes are used if there are fewer. Default 2000; paper 2000.
     n_components
         Number of principal components: features of a cell, which are part of the embedding with
-        ``cluster_method="tree"``, and space of the neighbour search. Default 30; paper 100.
+        ``cluster_method="tree"``, and space of the neighbour search. Default 30; paper 100. For more than 20,000 cells,
+        the default is 50.
     n_neighbors
         Number of neighbours by Pearson correlation, at most a third of the cells. Default 7; paper 15.
     n_latent
@@ -169,6 +170,7 @@ class ScSiameseClu(ScSiameseCluFiles, ClusteringModel):
             random_state=random_state,
             registry=registry,
         )
+        self._choose_n_components(arguments)
         self.init_params_ = init_params(self, arguments)
         self._landmark_seed = self._seed("landmarks")
         if adata is not None:
