@@ -98,6 +98,7 @@ HELD = {
     "methods.cicl.model._REFERENCE_CELLS": 60,
     "methods.cicl.final._INPUT_CELLS": 60,
     "data.components._KEPT_VALUES": 60 * 60,
+    "data.components._MANY_CELLS": 60,
 }
 METHODS = {"cicl": QUICK, "scsiameseclu": QUICK_SIAMESE}
 

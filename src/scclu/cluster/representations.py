@@ -11,21 +11,22 @@ import torch
 
 from scclu.data.components import (
     MOST_COLUMNS,
-    Covariance,
     FeatureProjection,
     default_components,
+    fit_axes,
     fit_projection,
     make_projection,
 )
+from scclu.data.disk import stacked
 from scclu.data.matrix import Matrix, blocks
 from scclu.data.recipe import Kind, Recipe
-from scclu.data.tensors import batch_tensor, embed_cells
+from scclu.data.tensors import embed_cells
 
 logger = logging.getLogger(__name__)
 
 # cells that genes are chosen on, if there are more
 CHOICE_CELLS = 20_000
-# and cells that principal axes are then fitted to: fewer give those that distinguish rare types only roughly
+# cells that z-scores and principal axes are then fitted to: axes that distinguish rare types need many
 _FITTED_CELLS = 100_000
 # exponent by which the norm of a cell's components is reduced
 _NORM_POWER = 0.5
@@ -40,13 +41,6 @@ class _InputRecipe(NamedTuple):
     max_value: float
 
 
-class _Fitted(NamedTuple):
-    """Preprocessing and principal axes of a representation."""
-
-    recipe: Recipe
-    projection: FeatureProjection
-
-
 # Neither is right for all data: the first keeps rare outlying genes, which mark some cell types; the second keeps cells
 # comparable that are dominated by the transcripts of one gene or differ in sequencing depth.
 _PLAIN = _InputRecipe({"n_top_genes": 2000}, 10.0)
@@ -58,8 +52,8 @@ def input_representations(
 ) -> tuple[np.ndarray, ...]:
     """Principal components of the cells after two kinds of preprocessing.
 
-    There are 30 components, and 50 of more than 20,000 cells. Genes are chosen on the first 20,000 cells, and axes are
-    fitted to the first 100,000.
+    There are 30 components, and 50 of more than 20,000 cells. Genes are chosen on the first 20,000 cells; z-scores and
+    axes are those of the first 100,000.
 
     Parameters
     ----------
@@ -78,46 +72,56 @@ def input_representations(
     """
     kinds = (_PLAIN,) if is_representation or kind == "scaled" else (_PLAIN, _CAPPED)
     first, many = matrix[:CHOICE_CELLS], matrix.shape[0] > CHOICE_CELLS
+    settings: dict[str, Any] = {"kind": kind, "is_representation": is_representation}
+    chosen = [Recipe.fit(first, names, source, **how.recipe, **settings) for how in kinds]
+    if many:
+        if chosen[0][1].shape[1] <= MOST_COLUMNS:
+            chosen = _measured(chosen, matrix, names, source, is_representation)
+        logger.info(
+            "Genes of the tree are those of a random sample of %d cells, and principal axes of %d.",
+            CHOICE_CELLS,
+            chosen[0][1].shape[0],
+        )
     fitted, components = [], []
-    for how in kinds:
-        settings = {**how.recipe, "kind": kind, "is_representation": is_representation}
-        recipe, values = Recipe.fit(first, names, source, **settings)
+    for how, (recipe, values) in zip(kinds, chosen, strict=True):
         most = min(values.shape[0] - 1, values.shape[1])
         n_components = max(1, min(default_components(matrix.shape[0]), most))
         projection = make_projection(recipe, n_components, how.max_value, _NORM_POWER)
-        fitted.append(_Fitted(recipe, projection))
-        if not many or values.shape[1] > MOST_COLUMNS:
+        fitted.append((recipe, projection))
+        if many:
+            fit_axes(projection, values, random_state)
+        else:
             components.append(fit_projection(projection, values, random_state))
     if many:
-        used = CHOICE_CELLS if components else min(matrix.shape[0], _FITTED_CELLS)
-        logger.info(
-            "Genes of the tree are those of a random sample of %d cells, and principal axes of %d.", CHOICE_CELLS, used
-        )
-        if not components:
-            _fit_axes(fitted, matrix, names, source)
         components = _project(fitted, matrix, names, source)
-    return tuple(one.projection.temper(found).numpy() for one, found in zip(fitted, components, strict=True))
+    return tuple(projection.temper(found).numpy() for (_, projection), found in zip(fitted, components, strict=True))
 
 
-def _fit_axes(fitted: Sequence[_Fitted], matrix: Matrix, names: np.ndarray, source: str) -> None:
-    """Fit principal axes to the first cells, in one pass for all representations."""
-    covariances = [Covariance(len(one.projection.mean)) for one in fitted]
+def _measured(
+    chosen: Sequence[tuple[Recipe, Matrix]], matrix: Matrix, names: np.ndarray, source: str, is_representation: bool
+) -> list[tuple[Recipe, Matrix]]:
+    """Recipes with the moments of the cells that axes are fitted to, and what the recipes make of these cells."""
+    parts: list[list[Any]] = [[] for _ in chosen]
     for _, block in blocks(matrix, _FITTED_CELLS):
-        for one, covariance in zip(fitted, covariances, strict=True):
-            values = batch_tensor(one.recipe.transform(block, names, source), slice(None))
-            covariance.add(one.projection.standardise(values).numpy())
-    for one, covariance in zip(fitted, covariances, strict=True):
-        mean, axes, _ = covariance.axes(one.projection.n_features)
-        one.projection.set_axes(mean, axes)
+        for (recipe, _), part in zip(chosen, parts, strict=True):
+            part.append(recipe.transform(block, names, source))
+    values = [stacked(part) for part in parts]
+    # a gene whose deviation is that of fewer cells can have a variance far above 1, and an axis for itself
+    return [
+        (recipe.measured(cells, is_representation=is_representation), cells)
+        for (recipe, _), cells in zip(chosen, values, strict=True)
+    ]
 
 
-def _project(fitted: Sequence[_Fitted], matrix: Matrix, names: np.ndarray, source: str) -> list[torch.Tensor]:
+def _project(
+    fitted: Sequence[tuple[Recipe, FeatureProjection]], matrix: Matrix, names: np.ndarray, source: str
+) -> list[torch.Tensor]:
     """Principal components of all cells, ``(n_cells, n_components)``, in one pass for all representations."""
-    components = [torch.empty(matrix.shape[0], one.projection.n_features) for one in fitted]
+    components = [torch.empty(matrix.shape[0], projection.n_features) for _, projection in fitted]
     for rows, block in blocks(matrix):
-        for one, found in zip(fitted, components, strict=True):
-            values = one.recipe.transform(block, names, source)
-            found[rows] = torch.from_numpy(embed_cells(one.projection.components, values, found.device, _BATCH))
-    for one, found in zip(fitted, components, strict=True):
-        one.projection.fit_unit(found)
+        for (recipe, projection), found in zip(fitted, components, strict=True):
+            values = recipe.transform(block, names, source)
+            found[rows] = torch.from_numpy(embed_cells(projection.components, values, found.device, _BATCH))
+    for (_, projection), found in zip(fitted, components, strict=True):
+        projection.fit_unit(found)
     return components

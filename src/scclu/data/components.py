@@ -17,6 +17,9 @@ from scclu.data.tensors import batch_tensor
 
 # columns of the largest covariance matrix, 128 MB
 MOST_COLUMNS = 4_000
+# cells from which on there are more components, and the covariance matrix gives their axes: in a few passes over the
+# cells, later axes do not converge
+_MANY_CELLS = 20_000
 # dense values that are kept between the passes of a projection's fit, 160 MB
 _KEPT_VALUES = 20_000 * 2_000
 
@@ -26,7 +29,7 @@ def default_components(n_cells: int) -> int:
 
     What distinguishes rare types lies in later components, which are noise unless there are many cells.
     """
-    return 30 if n_cells <= 20_000 else 50
+    return 30 if n_cells <= _MANY_CELLS else 50
 
 
 def make_projection(recipe: Recipe, n_components: int, max_value: float | None, norm_power: float) -> FeatureProjection:
@@ -47,25 +50,34 @@ def fit_projection(projection: FeatureProjection, matrix: Matrix, random_state: 
     -------
     The principal components of the cells, ``(n_cells, n_features)``.
     """
-    few = matrix.shape[0] * matrix.shape[1] <= _KEPT_VALUES
-    if few:
+    if _are_few(matrix):
         matrix = consecutive_rows(matrix, slice(None))  # read once, in the order of the cells
+    fit_axes(projection, matrix, random_state)
+    components = project(projection, matrix)
+    projection.fit_unit(components)
+    return components
+
+
+def fit_axes(projection: FeatureProjection, matrix: Matrix, random_state: int) -> None:
+    """Fit the axes of a projection to log-normalised cells, ``(n_cells, n_genes)``."""
 
     def standardised() -> Iterator[np.ndarray]:
         return (projection.standardise(batch_tensor(block, slice(None))).numpy() for _, block in blocks(matrix))
 
-    n_genes, n_components = matrix.shape[1], projection.n_features
-    if few:
-        kept = list(standardised())
-        mean, axes = principal_axes(lambda: kept, n_genes, n_components, random_state=random_state)
-    elif n_genes <= MOST_COLUMNS:  # one pass, as each makes the blocks anew
-        mean, axes, _ = Covariance.of(standardised(), n_genes).axes(n_components)
+    (n_cells, n_genes), n_components = matrix.shape, projection.n_features
+    if n_cells > _MANY_CELLS and n_genes <= MOST_COLUMNS:
+        mean, axes, _ = covariance_axes(standardised(), n_genes, n_components)
     else:
-        mean, axes = principal_axes(standardised, n_genes, n_components, random_state=random_state)
-    projection.set_axes(mean, axes)
-    components = project(projection, matrix)
-    projection.fit_unit(components)
-    return components
+        # each pass makes the blocks anew, unless they fit in memory together
+        kept = list(standardised()) if _are_few(matrix) else None
+        passes = (lambda: kept) if kept else standardised
+        mean, axes = principal_axes(passes, n_genes, n_components, random_state=random_state)
+    projection.axes.copy_(torch.from_numpy(axes))
+    projection.offset.copy_(torch.from_numpy(mean @ axes))
+
+
+def _are_few(matrix: Matrix) -> bool:
+    return matrix.shape[0] * matrix.shape[1] <= _KEPT_VALUES
 
 
 def project(projection: FeatureProjection, matrix: Matrix) -> torch.Tensor:
@@ -141,41 +153,35 @@ def principal_axes(
     return mean.astype(np.float32), _with_signs(axes[:, :n_components]).astype(np.float32)
 
 
-class Covariance:
-    """Mean and covariance of rows that are added in blocks, for principal axes of many rows in one pass.
+def covariance_axes(
+    blocks: Iterable[np.ndarray], n_features: int, n_components: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading principal axes by the covariance matrix, which takes one pass over many rows.
 
     Parameters
     ----------
+    blocks
+        Dense blocks of rows, ``(n_rows, n_features)`` float32, with means near zero.
     n_features
         Number of columns, at most :data:`MOST_COLUMNS`.
+    n_components
+        Number of axes.
+
+    Returns
+    -------
+    Mean and axes as of :func:`principal_axes`, and the variances along the axes, ``(n_components,)``.
     """
-
-    def __init__(self, n_features: int) -> None:
-        self._total = np.zeros(n_features)
-        self._products = np.zeros((n_features, n_features))
-        self._n_rows = 0
-
-    def add(self, block: np.ndarray) -> None:
-        """Add rows, ``(n_rows, n_features)`` float32, with means near zero."""
-        self._total += block.sum(axis=0, dtype=np.float64)
-        self._products += block.T @ block
-        self._n_rows += len(block)
-
-    def axes(self, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean and axes as of :func:`principal_axes`, and the variances along the axes, ``(n_components,)``."""
-        mean = self._total / self._n_rows
-        covariance = self._products / self._n_rows - np.outer(mean, mean)
-        last = len(mean) - n_components, len(mean) - 1
-        variances, axes = linalg.eigh(covariance, subset_by_index=last, overwrite_a=True)
-        return mean.astype(np.float32), _with_signs(axes[:, ::-1]).astype(np.float32), variances[::-1]
-
-    @classmethod
-    def of(cls, blocks: Iterable[np.ndarray], n_features: int) -> Covariance:
-        """Covariance of all rows of some blocks."""
-        covariance = cls(n_features)
-        for block in blocks:
-            covariance.add(block)
-        return covariance
+    total, products, n_rows = np.zeros(n_features), np.zeros((n_features, n_features)), 0
+    for block in blocks:
+        total += block.sum(axis=0, dtype=np.float64)
+        products += block.T @ block
+        n_rows += len(block)
+    mean = total / n_rows
+    products /= n_rows
+    products -= np.outer(mean, mean)
+    last = n_features - n_components, n_features - 1
+    variances, axes = linalg.eigh(products, subset_by_index=last, overwrite_a=True)
+    return mean.astype(np.float32), _with_signs(axes[:, ::-1]).astype(np.float32), variances[::-1]
 
 
 def _with_signs(axes: np.ndarray) -> np.ndarray:
@@ -237,11 +243,6 @@ class FeatureProjection(nn.Module):
         """Features of principal components, ``(n_cells, n_features)``."""
         norm = components.norm(dim=1, keepdim=True).clamp_min(1e-12)
         return components / norm**self.norm_power / self.unit
-
-    def set_axes(self, mean: np.ndarray, axes: np.ndarray) -> None:
-        """Set the principal axes ``(n_genes, n_features)`` of z-scores with this mean ``(n_genes,)``."""
-        self.axes.copy_(torch.from_numpy(axes))
-        self.offset.copy_(torch.from_numpy(mean @ axes))
 
     def fit_unit(self, components: Tensor) -> None:
         """Choose s so that the features of these cells have unit mean square."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,7 +73,7 @@ class DiskMatrix:
             inside = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)] - first
             if len(inside):
                 parts.append(load(self.values[first:last])[inside])
-        return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+        return stacked(parts)
 
     def blocks(self, n_rows: int | None = None) -> Iterator[tuple[np.ndarray, Any]]:
         """Iterate over the first rows, or all, in the order on disk, as pairs of row positions and values."""
@@ -104,6 +104,11 @@ def consecutive_rows(matrix: Any, rows: slice) -> Any:
     first, last = matrix.indptr[start], matrix.indptr[stop]
     parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first
     return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """Rows of some arrays or CSR matrices, one below the other."""
+    return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
 
 def load(values: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -153,15 +153,15 @@ class Recipe:
         if not known and selected.shape[0] > FITTED_CELLS:
             logger.info("Means and deviations of the genes are those of a random sample of %d cells.", FITTED_CELLS)
         measured = first_rows(selected, FITTED_CELLS)
-        statistics = np.concatenate((moments(measured), np.zeros((1, len(keep))), np.ones((1, len(keep)))))
-        if is_representation:
-            statistics[1] = np.sqrt(np.mean(statistics[1] ** 2))
-        if max_value is not None:
-            statistics[2:] = moments(measured, z_score=statistics[:2], max_value=max_value)
+        statistics = _statistics(measured, max_value, is_representation)
         # of the genes that new cells must have
         scale = None if known else Scale.of(first_rows(matrix, FITTED_CELLS) if target_sum else measured)
         genes = names, names[keep], names[excluded]
-        return cls(kind, *genes, target_sum, max_value, statistics.astype(np.float32), scale), selected
+        return cls(kind, *genes, target_sum, max_value, statistics, scale), selected
+
+    def measured(self, values: Matrix, *, is_representation: bool = False) -> Recipe:
+        """Recipe with the moments of other cells than it was fitted to; `values` is what it makes of these cells."""
+        return replace(self, moments=_statistics(values, self.max_value, is_representation))
 
     def transform(self, matrix: Matrix, names: np.ndarray, source: str) -> Matrix:
         """Transform new cells as the training cells were; genes are matched by name.
@@ -221,6 +221,17 @@ class Recipe:
             )
         excluded = pd.Index(self.required_genes).isin(self.excluded)
         return _log(matrix, self.target_sum, excluded, used)
+
+
+def _statistics(values: Matrix, max_value: float | None, is_representation: bool) -> np.ndarray:
+    """Attribute ``moments`` of a recipe."""
+    n_genes = values.shape[1]
+    statistics = np.concatenate((moments(values), np.zeros((1, n_genes)), np.ones((1, n_genes))))
+    if is_representation:
+        statistics[1] = np.sqrt(np.mean(statistics[1] ** 2))
+    if max_value is not None:
+        statistics[2:] = moments(values, z_score=statistics[:2], max_value=max_value)
+    return statistics.astype(np.float32)
 
 
 def _fit_library(

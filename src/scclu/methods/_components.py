@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scclu.data.components import Covariance, fit_pca
+from scclu.data.components import covariance_axes, fit_pca
 
 
 class JointComponents(nn.Module):
@@ -70,7 +70,7 @@ class JointComponents(nn.Module):
         if isinstance(x, torch.Tensor):
             found = scaled_components(x.cpu().numpy(), n_inputs, random_state)
         else:
-            mean, axes, variances = Covariance.of(x, len(self.input_mean)).axes(n_inputs)
+            mean, axes, variances = covariance_axes(x, len(self.input_mean), n_inputs)
             found = mean, _scaled(axes, variances.sum())
         self._set(self.input_mean, self.input_axes, *found, 1.0)
 
