@@ -131,33 +131,33 @@ def cross_fitted_scores(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarr
     sums = sums.sum(axis=1, keepdims=True) - sums
     products = np.array([sum(cells.T @ cells for cells in parts) for parts in zip(*folds, strict=True)])
     products = products.sum(axis=0) - products
+    directions, offsets = _discriminants(numbers, sums, products)
     scores = np.empty(len(first)), np.empty(len(second))
-    for fold in range(_N_FOLDS):
-        direction, offset = _discriminant(numbers[:, fold], sums[:, fold], products[fold])
-        for score, parts in zip(scores, folds, strict=True):
-            score[fold::_N_FOLDS] = parts[fold] @ direction - offset
+    for score, parts in zip(scores, folds, strict=True):
+        for fold, cells in enumerate(parts):
+            score[fold::_N_FOLDS] = cells @ directions[fold] - offsets[fold]
     return scores
 
 
-def _discriminant(numbers: np.ndarray, sums: np.ndarray, products: np.ndarray) -> tuple[np.ndarray, float]:
-    """Direction and offset of the linear discriminant that maps the means of two sets of cells to 0 and 1.
+def _discriminants(numbers: np.ndarray, sums: np.ndarray, products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions and offsets of the linear discriminants that map the means of two sets of cells to 0 and 1.
 
     Parameters
     ----------
     numbers, sums
-        Number and sum of the cells of each set, ``(2,)`` and ``(2, n_dims)``.
+        Number and sum of the cells of each set, ``(2, n)`` and ``(2, n, n_dims)`` for n discriminants.
     products
-        Sum of the outer products of all cells, ``(n_dims, n_dims)``.
+        Sum of the outer products of all cells, ``(n, n_dims, n_dims)``.
     """
-    means = sums / numbers[:, None]
-    scatter = products - sums.T @ means
-    n_cells, n_dims = numbers.sum(), len(scatter)
+    means = sums / numbers[:, :, None]
+    scatter = products - sums.transpose(1, 2, 0) @ means.transpose(1, 0, 2)
+    n_cells, n_dims = numbers.sum(axis=0)[:, None, None], products.shape[1]
     shrinkage = n_dims / (n_dims + n_cells)
-    covariance = (1 - shrinkage) * scatter / max(n_cells - 2, 1) + shrinkage * np.eye(n_dims)
+    covariance = (1 - shrinkage) / np.maximum(n_cells - 2, 1) * scatter + shrinkage * np.eye(n_dims)
     difference = means[1] - means[0]
-    direction = np.linalg.solve(covariance, difference)
-    length = max(float(difference @ direction), 1e-12)
-    return direction / length, float(means[0] @ direction) / length
+    directions = np.linalg.solve(covariance, difference[:, :, None])[:, :, 0]
+    lengths = np.maximum((difference * directions).sum(axis=1), 1e-12)
+    return directions / lengths[:, None], (means[0] * directions).sum(axis=1) / lengths
 
 
 def dip_p_value(first: np.ndarray, second: np.ndarray) -> float:

@@ -102,8 +102,11 @@ def consecutive_rows(matrix: Any, rows: slice) -> Any:
         return matrix[rows]
     start, stop, _ = rows.indices(matrix.shape[0])
     first, last = matrix.indptr[start], matrix.indptr[stop]
-    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first
-    return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
+    part = sparse.csr_matrix((stop - start, matrix.shape[1]), dtype=matrix.dtype)
+    # the constructor would copy arrays that are parts of much larger ones
+    part.data, part.indices = matrix.data[first:last], matrix.indices[first:last]
+    part.indptr = matrix.indptr[start : stop + 1] - first
+    return part
 
 
 def stacked(parts: Sequence[Any]) -> Any:
