@@ -1,6 +1,6 @@
 """Ablations of the default settings on labelled datasets.
 
-``python run.py FOLDER OUT.csv --methods cicl scsiameseclu pca --seeds 0 1 2`` appends a row to OUT.csv for each
+``python run.py FOLDER OUT.csv --methods cicl scsiameseclu pca scvi --seeds 0 1 2`` appends a row to OUT.csv for each
 dataset, seed and variant that it lacks. The tree of the input, which no variant changes, is built once for each dataset
 and seed, and clusters are cut from it as by ``tl.cut_tree``. Labels are used for scores only.
 """
@@ -25,7 +25,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import scclu
 from scclu.benchmark.labelled_data import find_datasets
-from scclu.benchmark.peers import scaled_components
+from scclu.benchmark.peers import scaled_components, scvi_latent
 from scclu.cluster.head import head_of_cut
 from scclu.cluster.kmeans import kmeans
 from scclu.cluster.leiden import leiden_scan
@@ -56,7 +56,7 @@ SCSIAMESECLU = {
     "no ZINB": ({"zinb_weight": 0.0}, {}),
 }
 # variants for whose embedding Leiden, which takes long, is computed
-WITH_LEIDEN = ("default", "untrained network", "its components of the input", "20 components", "50 components")
+WITH_LEIDEN = ("default", "untrained network", "its components of the input", "20 components", "50 components", "scVI")
 
 
 def embedding_scores(variant: str, embedding: np.ndarray, labels: np.ndarray, known: np.ndarray, seed: int) -> Scores:
@@ -129,6 +129,14 @@ def rows_of(method: str, data: Any, seed: int, skip: set[str]) -> Iterator[dict[
         for n in (20, 50):
             name = f"{n} components"
             yield {"variant": name, **embedding_scores(name, components[:, :n], labels, known, seed)}
+        return
+    if method == "scvi":
+        if "scVI" in skip or kind != "counts":
+            return
+        start = time.process_time()
+        latent = scvi_latent(adata, seed=seed)
+        row = {"variant": "scVI", "cpu_seconds": time.process_time() - start}
+        yield row | embedding_scores("scVI", latent, labels, known, seed)
         return
     for name, model, seconds in variants_of(method, adata, n_clusters, kind, seed, skip):
         embedding = model.get_latent_representation()

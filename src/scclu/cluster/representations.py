@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +17,8 @@ from scclu.data.components import (
     fit_projection,
     make_projection,
 )
-from scclu.data.disk import stacked
-from scclu.data.matrix import Matrix, blocks
+from scclu.data.disk import DiskMatrix, stacked
+from scclu.data.matrix import Matrix, blocks, first_rows
 from scclu.data.recipe import Kind, Recipe
 from scclu.data.tensors import embed_cells
 
@@ -73,15 +73,10 @@ def input_representations(
     kinds = (_PLAIN,) if is_representation or kind == "scaled" else (_PLAIN, _CAPPED)
     first, many = matrix[:CHOICE_CELLS], matrix.shape[0] > CHOICE_CELLS
     settings: dict[str, Any] = {"kind": kind, "is_representation": is_representation}
-    chosen = [Recipe.fit(first, names, source, **how.recipe, **settings) for how in kinds]
-    if many:
-        if chosen[0][1].shape[1] <= MOST_COLUMNS:
-            chosen = _measured(chosen, matrix, names, source, is_representation)
-        logger.info(
-            "Genes of the tree are those of a random sample of %d cells, and principal axes of %d.",
-            CHOICE_CELLS,
-            chosen[0][1].shape[0],
-        )
+    chosen: Iterable[tuple[Recipe, Matrix]]
+    chosen = fits = [Recipe.fit(first, names, source, **how.recipe, **settings) for how in kinds]
+    if many and fits[0][1].shape[1] <= MOST_COLUMNS:
+        chosen = _measured([recipe for recipe, _ in fits], matrix, names, source, is_representation)
     fitted, components = [], []
     for how, (recipe, values) in zip(kinds, chosen, strict=True):
         most = min(values.shape[0] - 1, values.shape[1])
@@ -93,24 +88,36 @@ def input_representations(
         else:
             components.append(fit_projection(projection, values, random_state))
     if many:
+        logger.info(
+            "Genes of the tree are those of a random sample of %d cells, and principal axes of %d.",
+            CHOICE_CELLS,
+            values.shape[0],
+        )
         components = _project(fitted, matrix, names, source)
     return tuple(projection.temper(found).numpy() for (_, projection), found in zip(fitted, components, strict=True))
 
 
 def _measured(
-    chosen: Sequence[tuple[Recipe, Matrix]], matrix: Matrix, names: np.ndarray, source: str, is_representation: bool
-) -> list[tuple[Recipe, Matrix]]:
+    recipes: Sequence[Recipe], matrix: Matrix, names: np.ndarray, source: str, is_representation: bool
+) -> Iterator[tuple[Recipe, Matrix]]:
     """Recipes with the moments of the cells that axes are fitted to, and what the recipes make of these cells."""
-    parts: list[list[Any]] = [[] for _ in chosen]
+    for recipe, values in zip(recipes, _first_values(recipes, matrix, names, source), strict=True):
+        # a gene whose deviation is that of fewer cells can have a variance far above 1, and an axis for itself
+        yield recipe.measured(values, is_representation=is_representation), values
+
+
+def _first_values(recipes: Sequence[Recipe], matrix: Matrix, names: np.ndarray, source: str) -> Iterator[Matrix]:
+    """What each recipe makes of the cells that axes are fitted to."""
+    if not isinstance(matrix, DiskMatrix):
+        cells = first_rows(matrix, _FITTED_CELLS)
+        yield from (recipe.transform(cells, names, source) for recipe in recipes)
+        return
+    parts: list[list[Any]] = [[] for _ in recipes]
     for _, block in blocks(matrix, _FITTED_CELLS):
-        for (recipe, _), part in zip(chosen, parts, strict=True):
+        for recipe, part in zip(recipes, parts, strict=True):
             part.append(recipe.transform(block, names, source))
-    values = [stacked(part) for part in parts]
-    # a gene whose deviation is that of fewer cells can have a variance far above 1, and an axis for itself
-    return [
-        (recipe.measured(cells, is_representation=is_representation), cells)
-        for (recipe, _), cells in zip(chosen, values, strict=True)
-    ]
+    while parts:
+        yield stacked(parts.pop(0))
 
 
 def _project(
